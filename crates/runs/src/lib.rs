@@ -1,1 +1,31 @@
-//! placeholder
+//! What a run folder holds: its layout, checkpoints that are whole or absent, the event stream and the TensorBoard log.
+//!
+//! Everything here is plain files and structs, so a live, a finished and a copied run are read alike.
+
+mod append;
+mod atomic;
+mod checkpoints;
+mod error;
+mod event;
+mod folder;
+mod log;
+mod manifest;
+mod number;
+mod reference;
+mod sealed;
+mod sink;
+mod tail;
+mod tensorboard;
+
+pub use atomic::write_atomic;
+pub use checkpoints::CheckpointIndex;
+pub use error::Error;
+pub use event::{Event, Outcome, Stamped};
+pub use folder::{RunFolder, default_root};
+pub use log::{EventLog, read_events};
+pub use manifest::{Base, DataFile, RunManifest};
+pub use reference::{Which, parse_reference};
+pub use sealed::{SealedWriter, clean_partials, remove, verify};
+pub use sink::Sink;
+pub use tail::{News, Tail};
+pub use tensorboard::TensorBoard;

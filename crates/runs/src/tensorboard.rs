@@ -1,0 +1,146 @@
+//! Scalars for TensorBoard, under the tags of the Hugging Face Trainer.
+//!
+//! Records are made by tensorboard-rs and written to our own file: its `SummaryWriter` hands them to a thread that
+//! panics when a write fails.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protobuf::{Message, RepeatedField};
+use tensorboard_proto::event::{Event as Record, SessionLog, SessionLog_SessionStatus};
+use tensorboard_proto::summary::{Summary, Summary_Value};
+use tensorboard_rs::record_writer::RecordWriter;
+
+use crate::append::AppendFile;
+use crate::{Error, Event, Stamped};
+
+const PREFIX: &str = "events.out.tfevents.";
+
+/// One TensorBoard event file, open for writing.
+#[derive(Debug)]
+pub struct TensorBoard {
+    path: PathBuf,
+    file: AppendFile,
+}
+
+impl TensorBoard {
+    /// Begins a new file in `dir`; a `start_step` above 0 makes TensorBoard drop the later steps of earlier files.
+    pub fn create(dir: &Path, start_step: u64) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let path = dir.join(next_name(&names_in(dir)?, now.as_secs()));
+        let file = AppendFile::open(&path, 0).map_err(Error::io("create", &path))?;
+        let mut board = Self { path, file };
+        board.write(&version(now.as_secs_f64()))?;
+        if start_step > 0 {
+            board.write(&session_start(start_step, now.as_secs_f64()))?;
+        }
+        Ok(board)
+    }
+
+    /// The file being written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds one value.
+    pub fn scalar(&mut self, tag: &str, step: u64, value: f64, wall_time: f64) -> Result<(), Error> {
+        self.scalars(&[(tag.to_owned(), value)], step, wall_time)
+    }
+
+    /// Adds what `stamped` has to show: the numbers of a step, or the scores of an evaluation.
+    pub fn log(&mut self, stamped: &Stamped) -> Result<(), Error> {
+        let scalars = scalars_of(&stamped.event);
+        if scalars.is_empty() {
+            return Ok(());
+        }
+        self.scalars(&scalars, stamped.event.step(), stamped.time)
+    }
+
+    fn scalars(&mut self, scalars: &[(String, f64)], step: u64, wall_time: f64) -> Result<(), Error> {
+        let values: RepeatedField<Summary_Value> = scalars
+            .iter()
+            .map(|(tag, value)| {
+                let mut entry = Summary_Value::new();
+                entry.set_tag(tag.clone());
+                entry.set_simple_value(*value as f32);
+                entry
+            })
+            .collect();
+        let mut summary = Summary::new();
+        summary.set_value(values);
+        let mut record = Record::new();
+        record.set_wall_time(wall_time);
+        record.set_step(step as i64);
+        record.set_summary(summary);
+        self.write(&record)
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        let mut framed = Vec::new();
+        record
+            .write_to_bytes()
+            .map_err(io::Error::from)
+            .and_then(|bytes| RecordWriter::new(&mut framed).write(&bytes))
+            .and_then(|()| self.file.append(&framed))
+            .map_err(Error::io("write", &self.path))
+    }
+}
+
+/// The tags and values of an event.
+fn scalars_of(event: &Event) -> Vec<(String, f64)> {
+    match event {
+        Event::Step {
+            epoch, loss, learning_rate, grad_norm, examples_per_second, tokens_per_second, ..
+        } => [
+            ("loss", loss),
+            ("learning_rate", learning_rate),
+            ("grad_norm", grad_norm),
+            ("epoch", epoch),
+            ("examples_per_second", examples_per_second),
+            ("tokens_per_second", tokens_per_second),
+        ]
+        .map(|(name, value)| (format!("train/{name}"), *value))
+        .to_vec(),
+        Event::Evaluated { scores, .. } => {
+            scores.iter().map(|(name, score)| (format!("eval/{name}"), *score)).collect()
+        }
+        Event::Started { .. } | Event::Saved { .. } | Event::Warned { .. } | Event::Finished { .. } => {
+            Vec::new()
+        }
+    }
+}
+
+fn version(wall_time: f64) -> Record {
+    let mut record = Record::new();
+    record.set_wall_time(wall_time);
+    record.set_file_version("brain.Event:2".to_owned());
+    record
+}
+
+/// TensorBoard drops the steps at and after a START, and `start_step` itself was taken: hence the one after it.
+fn session_start(start_step: u64, wall_time: f64) -> Record {
+    let mut session = SessionLog::new();
+    session.set_status(SessionLog_SessionStatus::START);
+    let mut record = Record::new();
+    record.set_wall_time(wall_time);
+    record.set_step(start_step as i64 + 1);
+    record.set_session_log(session);
+    record
+}
+
+/// TensorBoard reads files in the order of their names: a new one is named a second after the last, if not later.
+fn next_name(existing: &[String], now_seconds: u64) -> String {
+    let after_last = existing.iter().filter_map(|name| seconds_of(name)).max().map_or(0, |last| last + 1);
+    format!("{PREFIX}{:010}.temper", now_seconds.max(after_last))
+}
+
+fn seconds_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
+    crate::sealed::names_in(dir)
+}
