@@ -1,1 +1,202 @@
-//! placeholder
+//! The packed encoder ops and their gradients.
+//!
+//! Sequences lie end to end: activations are `[tokens, dim]`, and [`Offsets`] say where each sequence begins. On
+//! Burn's CPU backend (Flex) every op is one fused pass with a hand-written backward; on every other device the same
+//! op runs as [`plain`] Burn ops, which are also the reference of the tests. On CPU the bytes of every output and
+//! gradient are the same at any number of threads.
+
+mod dropout;
+mod offsets;
+mod plain;
+
+use burn::tensor::Tensor;
+
+pub use dropout::Dropout;
+pub use offsets::Offsets;
+
+/// What follows a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// `x * Phi(x)`, by erf (`gelu` in transformers configs).
+    Gelu,
+    /// The tanh approximation of GELU (`gelu_new`, `gelu_pytorch_tanh`).
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x * sigmoid(x)` (`silu`, `swish`).
+    Silu,
+    /// `tanh(x)`.
+    Tanh,
+}
+
+/// How a sequence's token vectors become one vector. A sequence without tokens gives zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// The first token.
+    Cls,
+    /// The mean.
+    Mean,
+    /// The largest value of each dimension.
+    Max,
+    /// The sum over the square root of the length.
+    MeanSqrtLen,
+    /// The mean with weights 1 to n.
+    WeightedMean,
+    /// The last token.
+    LastToken,
+}
+
+impl Pool {
+    /// The weight of token `i` of `length` in the pooled sum; [`Pool::Max`] has no weights.
+    pub(crate) fn weight(self, i: usize, length: usize) -> f32 {
+        match self {
+            Pool::Cls => f32::from(i == 0),
+            Pool::LastToken => f32::from(i + 1 == length),
+            Pool::Mean => 1.0 / length as f32,
+            Pool::MeanSqrtLen => 1.0 / (length as f32).sqrt(),
+            Pool::WeightedMean => (i + 1) as f32 / (length * (length + 1) / 2) as f32,
+            Pool::Max => f32::NAN,
+        }
+    }
+}
+
+/// Rows to look up for each token of a packed batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbedInput {
+    /// Word ids.
+    pub ids: Vec<u32>,
+    /// Position ids; unused without a position table.
+    pub positions: Vec<u32>,
+    /// Token types; unused without a token-type table.
+    pub token_types: Option<Vec<u32>>,
+}
+
+/// One step of PyTorch's `AdamW`: decoupled decay first, then moments and update, with bias correction by step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the corrected second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The step's number, from 1.
+    pub step: u64,
+    /// Factor on the gradient: the clip's.
+    pub gradient_scale: f32,
+}
+
+impl AdamW {
+    /// The corrected step size, and the root of the second moment's correction.
+    pub(crate) fn corrections(&self) -> (f64, f64) {
+        let bias = |beta: f64| 1.0 - beta.powf(self.step as f64);
+        (self.learning_rate / bias(self.beta1), bias(self.beta2).sqrt())
+    }
+}
+
+/// `activation(x weight^T + bias)`.
+///
+/// # Shapes
+/// - x: `[tokens, in]`
+/// - weight: `[out, in]`, as PyTorch stores it
+/// - bias: `[out]`
+/// - output: `[tokens, out]`
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
+    plain::linear(x, weight, bias, activation)
+}
+
+/// `softmax(q k^T / sqrt(head_dim)) v` within each sequence and head.
+///
+/// Dropout acts on the probabilities; its element index runs over (sequence, head, query, key).
+///
+/// # Shapes
+/// - q, k, v: `[tokens, heads * head_dim]`
+/// - output: `[tokens, heads * head_dim]`
+pub fn attention(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    offsets: &Offsets,
+    heads: usize,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    plain::attention(q, k, v, offsets, heads, dropout)
+}
+
+/// `LayerNorm(dropout(x) + residual)`.
+///
+/// # Shapes
+/// - x, residual: `[tokens, dim]`
+/// - gamma, beta: `[dim]`
+/// - output: `[tokens, dim]`
+pub fn add_norm(
+    x: Tensor<2>,
+    residual: Tensor<2>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    eps: f64,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    plain::add_norm(x, residual, gamma, beta, eps, dropout)
+}
+
+/// `dropout(LayerNorm(word[ids] + position[positions] + token_type[token_types]))`, as BERT embeds.
+///
+/// # Shapes
+/// - word: `[vocabulary, dim]`; position: `[positions, dim]`; token_type: `[types, dim]`
+/// - gamma, beta: `[dim]`
+/// - output: `[tokens, dim]`
+#[allow(clippy::too_many_arguments)]
+pub fn embed_norm(
+    word: Tensor<2>,
+    position: Option<Tensor<2>>,
+    token_type: Option<Tensor<2>>,
+    input: &EmbedInput,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    eps: f64,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    plain::embed_norm(word, position, token_type, input, gamma, beta, eps, dropout)
+}
+
+/// One vector per sequence.
+///
+/// # Shapes
+/// - hidden: `[tokens, dim]`
+/// - output: `[batch, dim]`
+pub fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
+    plain::pool(hidden, offsets, pool)
+}
+
+/// Rows of length one: `x / max(norm, 1e-12)`, as `torch.nn.functional.normalize`.
+///
+/// # Shapes
+/// - x, output: `[batch, dim]`
+pub fn normalize(x: Tensor<2>) -> Tensor<2> {
+    plain::normalize(x)
+}
+
+/// One [`AdamW`] step over one parameter; returns the new parameter, `m` and `v`.
+///
+/// All tensors are inner ones (without autodiff). On CPU those that nobody else holds are updated in place.
+pub fn adamw<const D: usize>(
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    m: Tensor<D>,
+    v: Tensor<D>,
+    step: &AdamW,
+) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
+    plain::adamw(parameter, gradient, m, v, step)
+}
+
+/// Sum of squares in f64; on CPU over fixed chunks added in order, so the same bytes at any thread count.
+pub fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> f64 {
+    plain::sum_of_squares(x)
+}
