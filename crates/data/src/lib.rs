@@ -1,1 +1,37 @@
-//! placeholder
+//! Files of pairs, triplets and scored pairs become indexable examples, seeded orders and reports.
+//!
+//! Row 0: plain files and structs, never a tensor. [`read`](read::read) turns files into a
+//! [`Dataset`](example::Dataset), [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
+//! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`texts`] streams plain texts, [`inspect`]
+//! reports what is in a data set, and [`random`] is the source of every random choice in temper.
+
+pub mod bad_row;
+pub mod beir;
+pub mod columns;
+mod convert;
+mod delimited;
+pub mod error;
+pub mod example;
+mod format;
+pub mod inspect;
+mod jsonl;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
+pub mod random;
+pub mod read;
+pub mod retrieval;
+pub mod sampler;
+pub mod split;
+pub mod texts;
+
+pub use bad_row::{BadRow, OnBadRow, Reason};
+pub use beir::read_beir;
+pub use columns::ColumnMap;
+pub use error::Error;
+pub use example::{Dataset, Example, FileReport, Kind, Origin};
+pub use inspect::{Report, inspect};
+pub use read::{ReadOptions, read};
+pub use retrieval::Retrieval;
+pub use sampler::{BatchSampler, batch_count, epoch_batches};
+pub use split::hold_out;
+pub use texts::{TextFormat, Texts};

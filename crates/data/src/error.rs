@@ -1,0 +1,185 @@
+//! What can go wrong while reading data; every message says where, and what to do next.
+
+use std::path::PathBuf;
+
+use crate::bad_row::BadRow;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be opened or read.
+    #[error("failed to read `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No file was named.
+    #[error("no data file is named; give at least one (`data.train = [\"pairs.jsonl\"]`)")]
+    NoFiles,
+    /// The extension belongs to no format that can be read.
+    #[error("`{}`: unknown format `{extension}`; name the file .jsonl, .ndjson, .json, .csv, .tsv or .parquet", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What stands behind the last dot of its name.
+        extension: String,
+    },
+    /// A Parquet file under a build that leaves Parquet out.
+    #[error("`{}`: this build cannot read Parquet; convert it to .jsonl, or build with the feature `parquet`", path.display())]
+    ParquetLeftOut {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is no readable Parquet.
+    #[cfg(feature = "parquet")]
+    #[error("`{}` is not a readable Parquet file (truncated?)", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: parquet::errors::ParquetError,
+    },
+    /// The header of a CSV or TSV file can't be used.
+    #[error("{bad}; the first line must name the columns")]
+    Header {
+        /// Where and why.
+        bad: BadRow,
+    },
+    /// The file has no rows.
+    #[error("`{}` is empty: it has no rows to learn from or to judge by", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Every row of the file is bad.
+    #[error("`{}`: none of its {count} rows can be used; the first: {first}", path.display())]
+    NoUsableRows {
+        /// The file.
+        path: PathBuf,
+        /// How many rows it has.
+        count: usize,
+        /// The first bad row.
+        first: Box<BadRow>,
+    },
+    /// No column bears one of the names that are recognised.
+    #[error(
+        "`{}`: no usual column names among {}; name them: `[data.columns] anchor = \"...\", positive = \"...\"`",
+        path.display(), quoted(columns)
+    )]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// A column that was asked for is not there.
+    #[error("`{}`: no column `{column}`; there are {}", path.display(), quoted(columns))]
+    UnknownColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column asked for.
+        column: String,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// No single column of texts stands out.
+    #[error("`{}`: which column holds the texts? there are {}; name one with `--field`", path.display(), quoted(columns))]
+    NoTextColumn {
+        /// The file.
+        path: PathBuf,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+    /// Both a label and negatives are mapped.
+    #[error(
+        "`[data.columns]` names both `label` and `negatives`; scored pairs have no negatives: remove one of them"
+    )]
+    LabelAndNegatives,
+    /// Labels that are class names where numbers are needed.
+    #[error(
+        "`{}`, line {line}: column `{column}` holds the class name `{found}` where a number is needed; \
+         for pairs that belong together keep the entailment rows and set `[data.columns] anchor = \"{anchor}\", \
+         positive = \"{positive}\"`, or write scores such as 1 and 0",
+        path.display()
+    )]
+    ClassLabel {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The label column.
+        column: String,
+        /// The label found.
+        found: String,
+        /// The first text column.
+        anchor: String,
+        /// The second text column.
+        positive: String,
+    },
+    /// Two files hold different kinds of examples.
+    #[error(
+        "`{}` holds {first_kind} but `{}` holds {second_kind}; the files of one list must agree: \
+         separate them, or map the same columns in `[data.columns]`",
+        first.display(), second.display()
+    )]
+    KindsDiffer {
+        /// A file.
+        first: PathBuf,
+        /// What it holds.
+        first_kind: &'static str,
+        /// Another file.
+        second: PathBuf,
+        /// What that one holds.
+        second_kind: &'static str,
+    },
+    /// Rows that can't become examples.
+    #[error("{}; correct {}, or leave {} out with `data.on_bad_row = \"skip\"`", shown(first, *count),
+        if *count == 1 { "it" } else { "them" }, if *count == 1 { "it" } else { "them" })]
+    BadRows {
+        /// The first few of them.
+        first: Vec<BadRow>,
+        /// How many there are.
+        count: usize,
+    },
+    /// A text that can't be read from a stream of texts.
+    #[error("{bad}")]
+    BadText {
+        /// Where and why.
+        bad: Box<BadRow>,
+    },
+    /// A BEIR folder lacks a part.
+    #[error("`{}` is not a BEIR folder: {missing}", dir.display())]
+    NotBeir {
+        /// The folder.
+        dir: PathBuf,
+        /// What is missing.
+        missing: String,
+    },
+    /// A line of a BEIR folder can't be used.
+    #[error("`{}`, line {line}: {reason}", path.display())]
+    BeirLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn quoted(columns: &[String]) -> String {
+    if columns.is_empty() {
+        return "none at all".to_owned();
+    }
+    columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn shown(first: &[BadRow], count: usize) -> String {
+    let mut rows: Vec<String> = first.iter().map(BadRow::to_string).collect();
+    if count > first.len() {
+        rows.push(format!("and {} more", count - first.len()));
+    }
+    format!("{count} bad row{}: {}", if count == 1 { "" } else { "s" }, rows.join("; "))
+}
