@@ -19,7 +19,12 @@ impl EventLog {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bytes = read_or_empty(path)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-        let file = AppendFile::open(path, whole as u64).map_err(Error::io("open", path))?;
+        Self::open_at(path, whole)
+    }
+
+    /// Opens it without a look, to go on after its first `whole_bytes`.
+    pub(crate) fn open_at(path: &Path, whole_bytes: usize) -> Result<Self, Error> {
+        let file = AppendFile::open(path, whole_bytes as u64).map_err(Error::io("open", path))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -40,7 +45,7 @@ impl EventLog {
     pub fn cut_back_to(&mut self, step: u64) -> Result<(), Error> {
         let kept = lines_up_to(&read_or_empty(&self.path)?, step);
         write_atomic(&self.path, &kept)?;
-        self.file = AppendFile::open(&self.path, kept.len() as u64).map_err(Error::io("open", &self.path))?;
+        *self = Self::open_at(&self.path, kept.len())?;
         Ok(())
     }
 }
@@ -84,5 +89,72 @@ fn read_or_empty(path: &Path) -> Result<Vec<u8>, Error> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         other => other.map_err(Error::io("read", path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Outcome;
+
+    fn warned(step: u64) -> Stamped {
+        Stamped { time: step as f64, event: Event::Warned { step, message: "m".into() } }
+    }
+
+    fn finished(step: u64) -> Stamped {
+        let event =
+            Event::Finished { step, outcome: Outcome::Interrupted, best_step: None, message: String::new() };
+        Stamped { time: 0.0, event }
+    }
+
+    fn log_of(path: &Path, events: &[Stamped]) -> EventLog {
+        let mut log = EventLog::open(path).unwrap();
+        for event in events {
+            log.append(event).unwrap();
+        }
+        log
+    }
+
+    fn tear(path: &Path) {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.extend_from_slice(b"{\"time\":9,\"event\":\"war");
+        fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_torn_last_line_is_passed_over_and_never_glued_to() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        drop(log_of(&path, &[warned(1), warned(2)]));
+        tear(&path);
+        assert_eq!(read_events(&path).unwrap(), [warned(1), warned(2)]);
+        drop(log_of(&path, &[warned(3)]));
+        assert_eq!(read_events(&path).unwrap(), [warned(1), warned(2), warned(3)]);
+    }
+
+    #[test]
+    fn cutting_back_drops_later_steps_the_end_and_a_torn_line() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        drop(log_of(&path, &[warned(0), warned(400), finished(400), warned(401), finished(500)]));
+        tear(&path);
+        let mut log = EventLog::open(&path).unwrap();
+        log.cut_back_to(400).unwrap();
+        log.append(&warned(401)).unwrap();
+        assert_eq!(read_events(&path).unwrap(), [warned(0), warned(400), warned(401)]);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_named_but_does_not_stop_a_resume() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        fs::write(&path, "\0\0\n").unwrap();
+        let mut log = log_of(&path, &[warned(1)]);
+        let message = read_events(&path).unwrap_err().to_string();
+        assert!(message.contains("line 1 is not an event"), "{message}");
+        log.cut_back_to(1).unwrap();
+        assert_eq!(read_events(&path).unwrap(), [warned(1)]);
     }
 }

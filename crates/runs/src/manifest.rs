@@ -69,3 +69,36 @@ impl RunManifest {
         write_atomic(path, &bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn it_reads_back_and_leaves_no_other_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("manifest.json");
+        let manifest = RunManifest {
+            temper_version: "0.1.0".into(),
+            created: "2026-03-04T05:06:07Z".into(),
+            seed: 42,
+            device: "cpu".into(),
+            instruction_set: "avx2".into(),
+            threads: 2,
+            base: Base { reference: "m".into(), fingerprint: "f".into() },
+            data: vec![DataFile {
+                role: "train".into(),
+                path: "a.jsonl".into(),
+                size: 3,
+                blake3: "b".into(),
+            }],
+            config_hash: "c".into(),
+            argv: vec!["temper".into(), "train".into()],
+        };
+        manifest.write(&path).unwrap();
+        manifest.write(&path).unwrap();
+        assert_eq!(RunManifest::read(&path).unwrap(), manifest);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+}

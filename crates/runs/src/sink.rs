@@ -63,3 +63,65 @@ fn warning(step: u64, what: &str, error: &Error) -> Event {
     );
     Event::Warned { step, message }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::read_events;
+
+    fn step(step: u64) -> Event {
+        Event::Step {
+            step,
+            epoch: step as f64 / 800.0,
+            loss: 1.0 / (step + 1) as f64,
+            learning_rate: 2e-5,
+            grad_norm: 1.0,
+            examples: 32 * step,
+            tokens: 900 * step,
+            examples_per_second: 10.0,
+            tokens_per_second: 300.0,
+            elapsed_seconds: step as f64,
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_shows_each_step_once() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunFolder::create_exact(&root.path().join("x")).unwrap();
+        let mut sink = Sink::create(&run).unwrap();
+        for at in [100, 200, 300] {
+            assert_eq!(sink.emit(step(at)), []);
+        }
+        let mut sink = Sink::resume(&run, 200).unwrap();
+        sink.emit(step(300));
+        sink.sync().unwrap();
+        let steps: Vec<u64> =
+            read_events(&run.events_path()).unwrap().iter().map(|stamped| stamped.event.step()).collect();
+        assert_eq!(steps, [100, 200, 300]);
+    }
+
+    /// Linux answers every write to this device as a full disk does.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_once_and_the_run_goes_on() {
+        let mut sink = Sink::new(EventLog::open_at("/dev/full".as_ref(), 0).unwrap(), None);
+        let warnings = sink.emit(step(100));
+        let [Event::Warned { step: 100, message }] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
+        assert_eq!(sink.emit(step(200)), []);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_failing_tensorboard_is_told_in_the_event_stream() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        let board = TensorBoard::on_full_disk();
+        let mut sink = Sink::new(EventLog::open(&path).unwrap(), Some(board));
+        assert_eq!(sink.emit(step(100)).len(), 1);
+        assert_eq!(sink.emit(step(200)), []);
+        let warned = |stamped: &Stamped| matches!(stamped.event, Event::Warned { .. });
+        assert_eq!(read_events(&path).unwrap().iter().map(warned).collect::<Vec<_>>(), [false, true, false]);
+    }
+}

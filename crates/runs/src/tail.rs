@@ -77,3 +77,52 @@ impl Tail {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+    use crate::{Event, EventLog};
+
+    fn warned(step: u64) -> Stamped {
+        Stamped { time: step as f64, event: Event::Warned { step, message: "m".into() } }
+    }
+
+    fn news(restarted: bool, steps: &[u64]) -> News {
+        News { restarted, events: steps.iter().copied().map(warned).collect(), unreadable: 0 }
+    }
+
+    #[test]
+    fn each_event_comes_once_and_a_resume_starts_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        let mut tail = Tail::new(&path);
+        assert_eq!(tail.poll().unwrap(), News::default());
+        let mut log = EventLog::open(&path).unwrap();
+        log.append(&warned(1)).unwrap();
+        log.append(&warned(2)).unwrap();
+        assert_eq!(tail.poll().unwrap(), news(false, &[1, 2]));
+        assert_eq!(tail.poll().unwrap(), News::default());
+        log.cut_back_to(1).unwrap();
+        log.append(&warned(2)).unwrap();
+        log.append(&warned(3)).unwrap();
+        assert_eq!(tail.poll().unwrap(), news(true, &[1, 2, 3]));
+        assert_eq!(tail.poll().unwrap(), News::default());
+    }
+
+    #[test]
+    fn a_line_is_read_when_it_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events.jsonl");
+        let line = serde_json::to_vec(&warned(1)).unwrap();
+        let mut file = File::create(&path).unwrap();
+        let mut tail = Tail::new(&path);
+        file.write_all(&line[..20]).unwrap();
+        assert_eq!(tail.poll().unwrap(), News::default());
+        file.write_all(&line[20..]).unwrap();
+        file.write_all(b"\nnonsense\n").unwrap();
+        assert_eq!(tail.poll().unwrap(), News { unreadable: 1, ..news(false, &[1]) });
+    }
+}

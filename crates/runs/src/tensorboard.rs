@@ -14,6 +14,7 @@ use tensorboard_proto::summary::{Summary, Summary_Value};
 use tensorboard_rs::record_writer::RecordWriter;
 
 use crate::append::AppendFile;
+use crate::sealed::names_in;
 use crate::{Error, Event, Stamped};
 
 const PREFIX: &str = "events.out.tfevents.";
@@ -38,6 +39,14 @@ impl TensorBoard {
             board.write(&session_start(start_step, now.as_secs_f64()))?;
         }
         Ok(board)
+    }
+
+    /// A board on a device that is full.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn on_full_disk() -> Self {
+        let path = PathBuf::from("/dev/full");
+        let file = AppendFile::open(&path, 0).expect("Linux has this device");
+        Self { path, file }
     }
 
     /// The file being written.
@@ -141,6 +150,61 @@ fn seconds_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()
 }
 
-fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
-    crate::sealed::names_in(dir)
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Splits the records of a file: length, its checksum, the bytes, their checksum.
+    fn records(path: &Path) -> Vec<Record> {
+        let mut bytes = &fs::read(path).unwrap()[..];
+        let mut records = Vec::new();
+        while let Some((length, rest)) = bytes.split_first_chunk::<8>() {
+            let length = u64::from_le_bytes(*length) as usize;
+            records.push(Record::parse_from_bytes(&rest[4..4 + length]).unwrap());
+            bytes = &rest[4 + length + 4..];
+        }
+        records
+    }
+
+    #[test]
+    fn a_resume_is_a_later_file_that_starts_after_the_checkpoints_step() {
+        let root = tempfile::tempdir().unwrap();
+        let mut first = TensorBoard::create(root.path(), 0).unwrap();
+        first.scalar("train/loss", 1, 0.5, 1.0).unwrap();
+        let second = TensorBoard::create(root.path(), 400).unwrap();
+        assert!(first.path() < second.path());
+        let first = records(first.path());
+        assert_eq!(first[0].get_file_version(), "brain.Event:2");
+        assert_eq!(first[1].get_summary().get_value()[0].get_tag(), "train/loss");
+        assert_eq!(first.len(), 2);
+        let second = records(second.path());
+        assert_eq!(second[1].get_session_log().get_status(), SessionLog_SessionStatus::START);
+        assert_eq!(second[1].get_step(), 401);
+    }
+
+    #[test]
+    fn names_sort_whatever_the_clock_says() {
+        assert_eq!(next_name(&[], 1700000000), "events.out.tfevents.1700000000.temper");
+        let existing = ["events.out.tfevents.1700000005.temper".to_owned(), "notes.txt".to_owned()];
+        for now in [1700000000, 1700000005] {
+            assert_eq!(next_name(&existing, now), "events.out.tfevents.1700000006.temper");
+        }
+        assert_eq!(next_name(&existing, 1700000009), "events.out.tfevents.1700000009.temper");
+    }
+
+    #[test]
+    fn scores_are_tagged_as_evaluation() {
+        let event = Event::Evaluated {
+            step: 1,
+            epoch: 0.0,
+            scores: BTreeMap::from([("ndcg@10".to_owned(), 0.5)]),
+            metric: "ndcg@10".into(),
+            best: true,
+            elapsed_seconds: 0.0,
+        };
+        assert_eq!(scalars_of(&event), [("eval/ndcg@10".to_owned(), 0.5)]);
+    }
 }
