@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use ::safetensors::{SafeTensors, tensor::Metadata};
+use ::safetensors::tensor::Metadata;
 use serde_json::json;
 
 use super::floats::Dtype;
@@ -68,15 +68,16 @@ fn open(path: &Path) -> Result<(Metadata, BufReader<File>)> {
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut input = BufReader::new(file);
-    let mut header = vec![0; 8];
-    input.read_exact(&mut header).map_err(|_| malformed("it is shorter than its header".to_owned()))?;
-    let promised = u64::from_le_bytes(header[..8].try_into().unwrap_or_default());
+    let mut promised = [0; 8];
+    input.read_exact(&mut promised).map_err(|_| malformed("it is shorter than its header".to_owned()))?;
+    let promised = u64::from_le_bytes(promised);
     if promised > MAX_HEADER_BYTES || promised.saturating_add(8) > length {
         return Err(malformed(format!("it promises a header of {promised} bytes and has {length} in all")));
     }
-    header.resize(8 + promised as usize, 0);
-    input.read_exact(&mut header[8..]).map_err(failed)?;
-    let (_, metadata) = SafeTensors::read_metadata(&header).map_err(|error| malformed(error.to_string()))?;
+    let mut header = vec![0; promised as usize];
+    input.read_exact(&mut header).map_err(failed)?;
+    // Parsed here and not by `SafeTensors::read_metadata`, which wants the whole file in memory.
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| malformed(error.to_string()))?;
     let data = metadata.data_len() as u64;
     if 8 + promised + data > length {
         return Err(malformed(format!(
