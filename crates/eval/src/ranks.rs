@@ -7,8 +7,10 @@ pub(crate) fn average_ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     for group in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let mean = start as f64 + (group.len() as f64 + 1.0) / 2.0;
-        group.iter().for_each(|&at| ranks[at] = mean);
+        let mean = start as f64 + f64::midpoint(1.0, group.len() as f64);
+        for &at in group {
+            ranks[at] = mean;
+        }
         start += group.len();
     }
     ranks

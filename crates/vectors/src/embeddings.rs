@@ -22,7 +22,7 @@ impl Embeddings {
 
     /// Takes a row-major matrix; the values must make whole rows.
     pub fn from_values(dim: usize, values: Vec<f32>) -> Result<Self> {
-        let whole = if dim == 0 { 0 } else { values.len() / dim * dim };
+        let whole = values.len().checked_div(dim).unwrap_or(0) * dim;
         if whole != values.len() {
             return Err(Error::Shape { what: "values in whole rows", expected: whole, found: values.len() });
         }
@@ -61,11 +61,14 @@ impl Embeddings {
     }
 
     /// The same vectors at length 1; a zero vector stays zero.
+    #[must_use]
     pub fn normalized(&self) -> Self {
         let mut unit = self.clone();
         for row in unit.values.chunks_exact_mut(self.dim.max(1)) {
             let norm = crate::similarity::norm(row);
-            row.iter_mut().for_each(|value| *value /= norm);
+            for value in row {
+                *value /= norm;
+            }
         }
         unit
     }

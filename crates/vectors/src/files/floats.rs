@@ -30,18 +30,18 @@ impl Dtype {
             let piece = &mut buffer[..(count - values.len()).min(PIECE) * self.bytes()];
             input.read_exact(piece)?;
             match self {
-                Self::F16 => {
-                    values.extend(piece.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()))
-                }
-                Self::Bf16 => {
-                    values.extend(piece.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()))
-                }
-                Self::F32 => values.extend(piece.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
-                Self::F64 => values.extend(piece.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
+                Self::F16 => extend(&mut values, piece, |bytes| f16::from_le_bytes(bytes).to_f32()),
+                Self::Bf16 => extend(&mut values, piece, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+                Self::F32 => extend(&mut values, piece, f32::from_le_bytes),
+                Self::F64 => extend(&mut values, piece, |bytes| f64::from_le_bytes(bytes) as f32),
             }
         }
         Ok(values)
     }
+}
+
+fn extend<const N: usize>(values: &mut Vec<f32>, piece: &[u8], number: impl Fn([u8; N]) -> f32) {
+    values.extend(piece.as_chunks().0.iter().copied().map(number));
 }
 
 /// Writes `f32` numbers.

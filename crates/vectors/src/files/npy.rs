@@ -24,10 +24,19 @@ pub(super) fn header(rows: usize, dim: usize) -> Vec<u8> {
 }
 
 /// The file beside `NAME.npy` that tells its origin: a `.npy` header has no room for it.
-pub(super) fn provenance_path(path: &Path) -> PathBuf {
+fn provenance_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
     name.into()
+}
+
+/// Forgets the origin of an older file of that name, so that it is never taken for that of new vectors.
+pub(super) fn remove_provenance(path: &Path) -> Result<()> {
+    let path = provenance_path(path);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Write { path, source }),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn write_provenance(path: &Path, provenance: &Provenance) -> Result<()> {
@@ -52,8 +61,8 @@ pub(super) fn read(path: &Path) -> Result<Embeddings> {
     let length = file.metadata().map_err(failed)?.len();
     let mut input = BufReader::new(file);
     let text = read_header(&mut input)
-        .map_err(failed)?
-        .ok_or_else(|| malformed("it is not a npy file".to_owned()))?;
+        .map_err(|error| malformed(format!("its header is cut or damaged: {error}")))?;
+    let text = text.ok_or_else(|| malformed("it does not begin like one".to_owned()))?;
     let array = parse_header(&text).map_err(malformed)?;
     let values = array.rows.checked_mul(array.dim).filter(|&values| {
         let expected =

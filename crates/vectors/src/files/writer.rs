@@ -22,7 +22,7 @@ enum Sink {
     Safetensors(BufWriter<File>),
     Jsonl(Box<dyn Write + Send>),
     #[cfg(feature = "parquet")]
-    Parquet(super::parquet::RowGroups),
+    Parquet(Box<super::parquet::RowGroups>),
 }
 
 /// Where the bytes end up: a file gets its name only when it is whole.
@@ -78,10 +78,10 @@ impl VectorWriter {
         };
         expect("values in whole rows", rows * self.dim, values.len())?;
         expect("texts for the rows", rows, texts.map_or(rows, <[String]>::len))?;
-        if matches!(self.sink, Sink::Jsonl(_)) {
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { row: self.rows + at / self.dim });
-            }
+        if matches!(self.sink, Sink::Jsonl(_))
+            && let Some(at) = values.iter().position(|value| !value.is_finite())
+        {
+            return Err(Error::NotFinite { row: self.rows + at / self.dim });
         }
         self.sink.write_rows(texts, values, self.dim).map_err(|source| self.target.failed(source))?;
         self.rows += rows;
@@ -94,12 +94,14 @@ impl VectorWriter {
         finished.map_err(|source| self.target.failed(source))?;
         let is_npy = matches!(self.sink, Sink::Npy(_));
         if let Target::File { temporary, path, finished } = &mut self.target {
-            // The origin goes first: a vector file without one would be taken for one of unknown origin.
             if is_npy {
-                npy::write_provenance(path, &self.provenance)?;
+                npy::remove_provenance(path)?;
             }
             fs::rename(&*temporary, &*path).map_err(|source| Error::Write { path: path.clone(), source })?;
             *finished = true;
+            if is_npy {
+                npy::write_provenance(path, &self.provenance)?;
+            }
         }
         Ok(self.rows)
     }
@@ -170,7 +172,7 @@ fn parquet_sink(
     provenance: &Provenance,
 ) -> Result<Sink> {
     super::parquet::RowGroups::new(output, dim, provenance)
-        .map(Sink::Parquet)
+        .map(|groups| Sink::Parquet(Box::new(groups)))
         .map_err(|source| target.failed(source))
 }
 
