@@ -1,1 +1,27 @@
-//! placeholder
+//! Text in, vectors out: the model contract, architectures, tokenizing, pooling, reading and writing folders.
+
+pub mod bert;
+pub mod contract;
+pub mod dropout;
+pub mod encoder;
+mod error;
+pub mod fingerprint;
+pub mod fresh;
+pub mod network;
+pub mod packed;
+pub mod parameters;
+pub mod read;
+pub mod reference;
+pub mod tokenizing;
+pub mod weights;
+pub mod write;
+
+pub use contract::Contract;
+pub use dropout::DropoutSites;
+pub use encoder::Encoder;
+pub use error::Error;
+pub use network::Network;
+pub use packed::PackedBatch;
+pub use read::{Loaded, ReadOptions, read};
+pub use tokenizing::Tokenizer;
+pub use weights::Precision;

@@ -1,0 +1,163 @@
+//! Text in, vectors out: a contract, its tokenizer and its network together.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde_json::Value;
+use temper_vectors::Embeddings;
+
+use crate::contract::Contract;
+use crate::dropout::DropoutSites;
+use crate::network::Network;
+use crate::packed::PackedBatch;
+use crate::tokenizing::Tokenizer;
+use crate::weights::NamedTensor;
+use crate::{Error, fingerprint, parameters};
+
+/// Tokens of one forward pass while embedding: enough to keep the cores busy, few enough for the cache.
+const BATCH_TOKENS: usize = 4096;
+
+/// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    /// How a text becomes a vector.
+    pub contract: Contract,
+    /// The parameters.
+    pub network: Network,
+    tokenizer: Arc<Tokenizer>,
+    config: Arc<Value>,
+    carried: Arc<Vec<NamedTensor>>,
+}
+
+impl Encoder {
+    /// Puts the parts together; `config` is the transformer's `config.json`.
+    pub fn new(
+        contract: Contract,
+        mut tokenizer: Tokenizer,
+        network: Network,
+        config: Value,
+    ) -> Result<Self, Error> {
+        tokenizer.configure(contract.max_seq_length, contract.truncation_side, contract.lower_case)?;
+        Ok(Self {
+            contract,
+            network,
+            tokenizer: tokenizer.into(),
+            config: config.into(),
+            carried: Arc::default(),
+        })
+    }
+
+    /// Tensors that are written again although nothing computes with them.
+    pub(crate) fn carry(&mut self, tensors: Vec<NamedTensor>) {
+        self.carried = tensors.into();
+    }
+
+    /// The same encoder with other parameters (those of a training step).
+    pub fn with_network(&self, network: Network) -> Self {
+        Self { network, ..self.clone() }
+    }
+
+    /// The same encoder with another maximum length or truncation dimension.
+    pub fn with_contract(&self, contract: Contract) -> Result<Self, Error> {
+        let mut tokenizer = (*self.tokenizer).clone();
+        tokenizer.configure(contract.max_seq_length, contract.truncation_side, false)?;
+        Ok(Self { contract, tokenizer: tokenizer.into(), ..self.clone() })
+    }
+
+    /// The tokenizer, configured as the contract says.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The transformer's `config.json` as read.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// Tensors that only pass through.
+    pub fn carried(&self) -> &[NamedTensor] {
+        &self.carried
+    }
+
+    /// Number of parameters.
+    pub fn num_parameters(&self) -> usize {
+        self.network.num_params()
+    }
+
+    /// The device the parameters live on.
+    pub fn device(&self) -> Device {
+        self.network.devices().into_iter().next().unwrap_or_default()
+    }
+
+    /// Identity of weights, tokenizer and contract; see [`fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        fingerprint::of(self)
+    }
+
+    /// One vector a text, in the order given; `prompt` is put in front of every text.
+    ///
+    /// `progress` is told how many texts were done since it was last called.
+    pub fn embed<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        prompt: Option<&str>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Embeddings, Error> {
+        let ids = self.tokenizer.encode(texts, prompt)?;
+        let (full, dim) = (self.contract.full_dim(), self.contract.dim());
+        let mut values = vec![0.0; texts.len() * dim];
+        for batch in token_batches(&ids) {
+            let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
+            let output = self.network.forward(&self.contract, &packed, &DropoutSites::off());
+            let output = parameters::values(output.inner());
+            for (row, index) in output.chunks_exact(full).zip(&batch) {
+                values[index * dim..(index + 1) * dim].copy_from_slice(&row[..dim]);
+            }
+            progress(batch.len());
+        }
+        Ok(Embeddings { dim, values })
+    }
+}
+
+/// Indices of the sequences, longest first, cut into batches of at most [`BATCH_TOKENS`] tokens.
+fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(ids[*i].len()));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut tokens = 0;
+    for index in order {
+        let length = ids[index].len();
+        match batches.last_mut() {
+            Some(batch) if tokens + length <= BATCH_TOKENS => {
+                batch.push(index);
+                tokens += length;
+            }
+            _ => {
+                batches.push(vec![index]);
+                tokens = length;
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_sequence_once_within_the_budget() {
+        let ids: Vec<Vec<u32>> = (0..100).map(|i| vec![0; 1 + (i * 97) % 512]).collect();
+        let batches = token_batches(&ids);
+        let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        assert!(batches.iter().all(|b| b.iter().map(|i| ids[*i].len()).sum::<usize>() <= BATCH_TOKENS));
+    }
+
+    #[test]
+    fn no_texts_no_batches() {
+        assert!(token_batches(&[]).is_empty());
+    }
+}

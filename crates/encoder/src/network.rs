@@ -1,0 +1,73 @@
+//! The trainable part of an encoder: the transformer and the layers after it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use temper_kernels::{normalize, pool};
+
+use crate::bert::{Bert, Linear};
+use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
+use crate::dropout::DropoutSites;
+use crate::packed::PackedBatch;
+
+/// Every parameter of an encoder.
+#[derive(Module, Debug)]
+pub struct Network {
+    pub(crate) transformer: Bert,
+    pub(crate) dense: Vec<Dense>,
+}
+
+/// A linear layer on the pooled vector; the field is named as sentence-transformers names its tensors.
+#[derive(Module, Debug)]
+pub struct Dense {
+    linear: Linear,
+}
+
+impl Dense {
+    pub(crate) fn empty(spec: &DenseSpec, device: &Device) -> Self {
+        Self { linear: Linear::empty(spec.in_features, spec.out_features, spec.bias, device) }
+    }
+}
+
+impl Network {
+    /// A network of the contract's shapes whose values are loaded afterwards.
+    pub(crate) fn empty(contract: &Contract, device: &Device) -> Self {
+        Self {
+            transformer: Bert::empty(contract.transformer(), device),
+            dense: contract.dense().map(|spec| Dense::empty(spec, device)).collect(),
+        }
+    }
+
+    /// Token vectors, before pooling.
+    ///
+    /// # Shapes
+    /// - output: `[tokens, hidden_size]`, sequences end to end
+    pub fn hidden_states(&self, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
+        self.transformer.forward(batch, dropout)
+    }
+
+    /// One vector a sequence, through the whole chain.
+    ///
+    /// # Shapes
+    /// - output: `[batch, full_dim]`
+    pub fn forward(&self, contract: &Contract, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
+        let mut dense = self.dense.iter();
+        let hidden = self.hidden_states(batch, dropout);
+        contract.modules.iter().fold(hidden, |x, module| match module {
+            ModuleSpec::Transformer(_) => x,
+            ModuleSpec::Pooling(spec) => pooled(x, batch, spec),
+            ModuleSpec::Dense(spec) => {
+                let layer = dense.next().expect("this is a bug: one layer for every Dense of the contract");
+                layer.linear.forward(x, spec.activation)
+            }
+            ModuleSpec::Normalize => normalize(x),
+        })
+    }
+}
+
+fn pooled(hidden: Tensor<2>, batch: &PackedBatch, spec: &PoolingSpec) -> Tensor<2> {
+    let one = |p: &temper_kernels::Pool| pool(hidden.clone(), &batch.offsets, *p);
+    match spec.pools.as_slice() {
+        [only] => one(only),
+        several => Tensor::cat(several.iter().map(one).collect(), 1),
+    }
+}

@@ -1,0 +1,36 @@
+//! A batch without padding: sequences lie end to end.
+
+use temper_kernels::{EmbedInput, Offsets};
+
+/// Token ids of several texts, end to end.
+#[derive(Debug, Clone)]
+pub struct PackedBatch {
+    /// Ids, positions (each token's place in its own sequence) and types, `[tokens]` each.
+    pub input: EmbedInput,
+    /// `[batch + 1]`
+    pub offsets: Offsets,
+}
+
+impl PackedBatch {
+    /// Packs sequences in the order given.
+    pub fn new<'a>(sequences: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        let (mut ids, mut positions, mut offsets) = (Vec::new(), Vec::new(), vec![0]);
+        for sequence in sequences {
+            ids.extend_from_slice(sequence);
+            positions.extend(0..sequence.len() as u32);
+            offsets.push(ids.len());
+        }
+        let token_types = Some(vec![0; ids.len()]);
+        Self { input: EmbedInput { ids, positions, token_types }, offsets: Offsets::new(offsets) }
+    }
+
+    /// Number of sequences.
+    pub fn batch(&self) -> usize {
+        self.offsets.batch()
+    }
+
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.offsets.tokens()
+    }
+}

@@ -1,0 +1,143 @@
+//! Texts to token ids, as the model contract says.
+//!
+//! Truncation and padding settings inside `tokenizer.json` never apply: the contract's maximum length does, and
+//! nothing is padded.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{TruncationDirection, TruncationParams};
+
+use crate::Error;
+use crate::contract::TruncationSide;
+
+/// A tokenizer with the contract's truncation.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// `tokenizer.json` as it is saved again.
+    json: Value,
+    /// `tokenizer_config.json` as it is saved again, or null.
+    config: Value,
+    path: PathBuf,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a folder, or builds a BERT tokenizer from its `vocab.txt`; `config` is its
+    /// `tokenizer_config.json`.
+    pub fn read(folder: &Path, config: Value) -> Result<Self, Error> {
+        let lower_case = config.get("do_lower_case").and_then(Value::as_bool).unwrap_or(true);
+        let file = folder.join("tokenizer.json");
+        let vocabulary = folder.join("vocab.txt");
+        if file.is_file() {
+            let bytes = std::fs::read(&file).map_err(Error::read(&file))?;
+            let json = serde_json::from_slice(&bytes)
+                .map_err(|source| Error::Json { path: file.clone(), source })?;
+            let inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| error(&file, e))?;
+            Ok(Self { inner, json, config, path: file })
+        } else if vocabulary.is_file() {
+            let text = std::fs::read(&vocabulary).map_err(Error::read(&vocabulary))?;
+            let vocab = tokenizers::models::wordpiece::WordPiece::read_bytes(&text)
+                .map_err(|e| error(&vocabulary, e))?;
+            let model = tokenizers::models::wordpiece::WordPiece::builder()
+                .vocab(vocab)
+                .unk_token("[UNK]".to_owned())
+                .build()
+                .map_err(|e| error(&vocabulary, e))?;
+            Self::new(crate::fresh::bert_tokenizer(model, lower_case, &vocabulary)?, vocabulary, config)
+        } else {
+            Err(Error::model(
+                folder,
+                "no `tokenizer.json` (nor `vocab.txt`) here; copy it from the model that these weights came from",
+            ))
+        }
+    }
+
+    /// Wraps a tokenizer that was made, not read.
+    pub fn new(inner: tokenizers::Tokenizer, path: PathBuf, config: Value) -> Result<Self, Error> {
+        let json = inner.to_string(false).map_err(|e| error(&path, e))?;
+        let json =
+            serde_json::from_str(&json).map_err(|source| Error::Json { path: path.clone(), source })?;
+        Ok(Self { inner, json, config, path })
+    }
+
+    /// Applies the contract: maximum length, side, lower-casing.
+    pub fn configure(
+        &mut self,
+        max_tokens: usize,
+        side: TruncationSide,
+        lower_case: bool,
+    ) -> Result<(), Error> {
+        let direction = match side {
+            TruncationSide::Left => TruncationDirection::Left,
+            TruncationSide::Right => TruncationDirection::Right,
+        };
+        let truncation = TruncationParams { max_length: max_tokens, direction, ..Default::default() };
+        self.inner.with_truncation(Some(truncation)).map_err(|e| error(&self.path, e))?;
+        self.inner.with_padding(None);
+        if lower_case {
+            let lower = NormalizerWrapper::Lowercase(Lowercase);
+            let chain = self.inner.get_normalizer().cloned().into_iter();
+            let sequence = Sequence::new(std::iter::once(lower).chain(chain).collect());
+            self.inner.with_normalizer(Some(sequence)).map_err(|e| error(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Token ids of each text with `prompt` in front, cut to the contract's length, special tokens included.
+    pub fn encode<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        prompt: Option<&str>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        self.encode_with(&self.inner, texts, prompt)
+    }
+
+    /// Number of tokens of each text before truncation, special tokens included.
+    pub fn lengths<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        prompt: Option<&str>,
+    ) -> Result<Vec<usize>, Error> {
+        let mut whole = self.inner.clone();
+        whole.with_truncation(None).map_err(|e| error(&self.path, e))?;
+        Ok(self.encode_with(&whole, texts, prompt)?.iter().map(Vec::len).collect())
+    }
+
+    fn encode_with<S: AsRef<str> + Sync>(
+        &self,
+        tokenizer: &tokenizers::Tokenizer,
+        texts: &[S],
+        prompt: Option<&str>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let prompt = prompt.unwrap_or_default();
+        let inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
+        let encodings = tokenizer.encode_batch_fast(inputs, true).map_err(|e| error(&self.path, e))?;
+        Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
+    }
+
+    /// Number of tokens the tokenizer can produce.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// `tokenizer.json` as read.
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// `tokenizer_config.json` as read; null if there was none.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// The id of a token, if there is one.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+}
+
+pub(crate) fn error(path: &Path, source: tokenizers::Error) -> Error {
+    Error::Tokenizer { path: path.to_owned(), problem: source.to_string() }
+}

@@ -1,0 +1,22 @@
+//! All integration tests in one binary, so that it links once.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod golden;
+mod golden_evaluators;
+mod golden_models;
+
+/// A test file that is not listed above would never run.
+#[test]
+fn every_test_file_is_listed() {
+    let source = include_str!("main.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|m| *m != "main") {
+            assert!(
+                source.contains(&format!("mod {module};")),
+                "tests/{name} is not listed in tests/main.rs"
+            );
+        }
+    }
+}
