@@ -67,6 +67,9 @@ pub enum Reason {
         /// Offset in the file, from 0; where the row begins in CSV and TSV.
         byte: u64,
     },
+    /// Two columns of a header bear one name.
+    #[error("the name stands twice in the header")]
+    NamedTwice,
     /// A CSV row with more or fewer fields than the header.
     #[error("{found} fields where the header has {expected}{}", if *.spans_lines { " (an unclosed quote?)" } else { "" })]
     FieldCount {

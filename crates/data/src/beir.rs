@@ -29,8 +29,9 @@ pub fn read_beir(dir: &Path, split: Option<&str>) -> Result<Retrieval, Error> {
 
 fn qrels_path(dir: &Path, split: Option<&str>) -> Result<PathBuf, Error> {
     let folder = dir.join("qrels");
+    let not_there = |_| Error::NotBeir { dir: dir.to_owned(), missing: "no folder qrels/ in it".to_owned() };
     let mut splits: Vec<String> = fs::read_dir(&folder)
-        .map_err(|source| Error::Io { path: folder.clone(), source })?
+        .map_err(not_there)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".tsv")?.to_owned()))
         .collect();
     splits.sort();
@@ -41,14 +42,12 @@ fn qrels_path(dir: &Path, split: Option<&str>) -> Result<PathBuf, Error> {
             .find_map(|name| splits.iter().find(|split| split == name))
             .or_else(|| splits.first().filter(|_| splits.len() == 1)),
     };
-    match found {
-        Some(split) => Ok(folder.join(format!("{split}.tsv"))),
-        None => {
-            let wanted = split.map_or_else(|| "name a split".to_owned(), |name| format!("no split `{name}`"));
-            let there = if splits.is_empty() { "no .tsv files".to_owned() } else { splits.join(", ") };
-            Err(Error::NotBeir { dir: dir.to_owned(), missing: format!("{wanted}; qrels/ holds {there}") })
-        }
+    if let Some(split) = found {
+        return Ok(folder.join(format!("{split}.tsv")));
     }
+    let wanted = split.map_or_else(|| "name a split".to_owned(), |name| format!("no split `{name}`"));
+    let there = if splits.is_empty() { "no .tsv files".to_owned() } else { splits.join(", ") };
+    Err(Error::NotBeir { dir: dir.to_owned(), missing: format!("{wanted}; qrels/ holds {there}") })
 }
 
 /// Ids and texts of `corpus.jsonl` or `queries.jsonl`; a title stands before its text.

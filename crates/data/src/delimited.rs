@@ -1,9 +1,9 @@
 //! Rows of CSV and TSV with a header; quotes work as spreadsheets write them, in both.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use csv::{ByteRecord, ByteRecordsIntoIter, ReaderBuilder};
+use csv::{ByteRecord, ByteRecordsIntoIter, ReaderBuilder, Terminator};
 use serde_json::Value;
 
 use crate::bad_row::{Fault, Reason};
@@ -17,63 +17,74 @@ pub(crate) fn rows(
     offset: u64,
     delimiter: u8,
 ) -> Result<Rows, Error> {
-    let mut csv = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
-    let header = csv.byte_headers().map_err(|error| io_error(path, error))?;
-    let header = names(header, offset).map_err(|fault| Error::Header { bad: fault.at(path, 1) })?;
-    Ok(Box::new(Records { records: csv.into_byte_records(), header, path: path.to_owned(), offset }))
+    // Every row ends with exactly one \n, so that the reader's line after a row tells where the row was; a
+    // line end of \r\n leaves its \r in the last field.
+    let reader = reader.chain(&b"\n"[..]);
+    let terminator = Terminator::Any(b'\n');
+    let mut csv = ReaderBuilder::new();
+    csv.delimiter(delimiter).terminator(terminator).flexible(true).has_headers(false);
+    let mut rows = csv.from_reader(reader).into_byte_records();
+    let Some(header) = rows.next() else { return Ok(Box::new(std::iter::empty())) };
+    let header = header.map_err(|error| io_error(path, error))?;
+    let header =
+        names(&header, offset).map_err(|fault| Error::Header { bad: Box::new(fault.at(path, 1)) })?;
+    Ok(Box::new(Records { rows, header, path: path.to_owned(), offset }))
 }
 
 fn names(header: &ByteRecord, offset: u64) -> Result<Vec<String>, Fault> {
-    let names: Vec<String> = header
-        .iter()
-        .map(|field| text(field, offset).map(|name| name.trim().to_owned()))
-        .collect::<Result<_, _>>()?;
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
-            let expected = "a name used once".to_owned();
-            return Err(Fault::column(
-                name,
-                Reason::WrongType { expected, found: "the name twice".to_owned() },
-            ));
+    let mut names: Vec<String> = Vec::new();
+    for field in header {
+        let name = text(field, offset)?.trim().to_owned();
+        if names.contains(&name) {
+            return Err(Fault::column(&name, Reason::NamedTwice));
         }
+        names.push(name);
     }
     Ok(names)
 }
 
 struct Records<R> {
-    records: ByteRecordsIntoIter<R>,
+    rows: ByteRecordsIntoIter<R>,
     header: Vec<String>,
     path: PathBuf,
     offset: u64,
 }
 
-impl<R: BufRead> Iterator for Records<R> {
+impl<R: Read> Iterator for Records<R> {
     type Item = Result<Row, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = match self.records.next()? {
-            Ok(record) => record,
-            Err(error) => return Some(Err(io_error(&self.path, error))),
-        };
-        let (line, byte) = record.position().map_or((0, 0), |position| (position.line(), position.byte()));
-        let lines = self.records.reader().position().line() - line;
-        Some(Ok(Row { line, cells: cells(&record, &self.header, byte + self.offset, lines) }))
+        loop {
+            let record = match self.rows.next()? {
+                Ok(record) => record,
+                Err(error) => return Some(Err(io_error(&self.path, error))),
+            };
+            if record.len() == 1 && record[0].trim_ascii().is_empty() && self.header.len() > 1 {
+                continue;
+            }
+            let newlines: usize =
+                record.iter().map(|field| field.split(|&byte| byte == b'\n').count() - 1).sum();
+            let line = self.rows.reader().position().line() - 1 - newlines as u64;
+            let byte = self.offset + record.position().map_or(0, csv::Position::byte);
+            return Some(Ok(Row { line, cells: cells(&record, &self.header, byte, newlines > 0) }));
+        }
     }
 }
 
-fn cells(record: &ByteRecord, header: &[String], byte: u64, lines: u64) -> Result<Cells, Fault> {
-    if record.len() != header.len() {
-        let (expected, found, spans_lines) = (header.len(), record.len(), lines > 1);
+fn cells(record: &ByteRecord, header: &[String], byte: u64, spans_lines: bool) -> Result<Cells, Fault> {
+    let (expected, found) = (header.len(), record.len());
+    if expected != found {
         return Err(Fault::row(Reason::FieldCount { expected, found, spans_lines }));
     }
-    header
-        .iter()
-        .zip(record)
-        .map(|(name, field)| {
-            let value = text(field, byte).map_err(|fault| Fault::column(name, fault.reason))?;
-            Ok((name.clone(), Value::String(value)))
-        })
-        .collect()
+    let mut cells = Cells::with_capacity(expected);
+    for (place, (name, mut field)) in header.iter().zip(record).enumerate() {
+        if place + 1 == expected {
+            field = field.strip_suffix(b"\r").unwrap_or(field);
+        }
+        let value = text(field, byte).map_err(|fault| Fault::column(name, fault.reason))?;
+        cells.insert(name.clone(), Value::String(value));
+    }
+    Ok(cells)
 }
 
 fn text(field: &[u8], byte: u64) -> Result<String, Fault> {

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("{bad}; the first line must name the columns")]
     Header {
         /// Where and why.
-        bad: BadRow,
+        bad: Box<BadRow>,
     },
     /// The file has no rows.
     #[error("`{}` is empty: it has no rows to learn from or to judge by", path.display())]
@@ -53,12 +53,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Every row of the file is bad.
-    #[error("`{}`: none of its {count} rows can be used; the first: {first}", path.display())]
+    /// Every row of the file, or of its beginning, is bad.
+    #[error("`{}`: none of the {count} rows read can be used; the first: {first}", path.display())]
     NoUsableRows {
         /// The file.
         path: PathBuf,
-        /// How many rows it has.
+        /// How many rows were read.
         count: usize,
         /// The first bad row.
         first: Box<BadRow>,
@@ -100,8 +100,7 @@ pub enum Error {
     /// Labels that are class names where numbers are needed.
     #[error(
         "`{}`, line {line}: column `{column}` holds the class name `{found}` where a number is needed; \
-         for pairs that belong together keep the entailment rows and set `[data.columns] anchor = \"{anchor}\", \
-         positive = \"{positive}\"`, or write scores such as 1 and 0",
+         for pairs that belong together keep the entailment rows and set `{remedy}`, or write scores such as 1 and 0",
         path.display()
     )]
     ClassLabel {
@@ -113,10 +112,8 @@ pub enum Error {
         column: String,
         /// The label found.
         found: String,
-        /// The first text column.
-        anchor: String,
-        /// The second text column.
-        positive: String,
+        /// The lines of a config that read the file as pairs.
+        remedy: String,
     },
     /// Two files hold different kinds of examples.
     #[error(

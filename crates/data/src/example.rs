@@ -119,12 +119,14 @@ impl Dataset {
     }
 
     /// The examples at `indices`, copied, with the same reports.
+    #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
         let examples = indices.iter().map(|&index| self.examples[index].clone()).collect();
         self.with_examples(examples)
     }
 
     /// Divides without copying texts: the examples not named, and those at `held_out` (ascending indices).
+    #[must_use]
     pub fn divide(mut self, held_out: &[usize]) -> (Self, Self) {
         let mut rest = Vec::with_capacity(self.len() - held_out.len());
         let mut held = Vec::with_capacity(held_out.len());

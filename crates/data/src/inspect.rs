@@ -154,9 +154,9 @@ impl Quantiles {
 }
 
 fn duplicate_examples(dataset: &Dataset) -> usize {
-    let identity = |example: &'_ Example| (example.label.map(f32::to_bits), example.texts.clone());
     let mut seen = HashSet::with_capacity(dataset.len());
-    dataset.examples.iter().filter(|example| !seen.insert(identity(example))).count()
+    let identities = dataset.examples.iter().map(|example| (example.label.map(f32::to_bits), &example.texts));
+    identities.filter(|identity| !seen.insert(*identity)).count()
 }
 
 fn label_report(dataset: &Dataset) -> Option<LabelReport> {
@@ -168,10 +168,8 @@ fn label_report(dataset: &Dataset) -> Option<LabelReport> {
 }
 
 fn overlap(training: &Dataset, evaluation: &Dataset) -> Overlap {
-    let texts = |dataset: &'_ Dataset| -> HashSet<String> {
-        dataset.examples.iter().flat_map(|example| example.texts.iter().cloned()).collect()
-    };
-    let training_texts = texts(training);
+    let training_texts: HashSet<&String> =
+        training.examples.iter().flat_map(|example| &example.texts).collect();
     let mut seen = HashSet::new();
     let mut first = Vec::new();
     for text in evaluation.examples.iter().flat_map(|example| &example.texts) {

@@ -45,7 +45,7 @@ impl<R: BufRead> Iterator for Lines<R> {
 fn parse(line: &[u8], start: u64) -> Result<Cells, Fault> {
     let text = std::str::from_utf8(line)
         .map_err(|error| Fault::row(Reason::NotUtf8 { byte: start + error.valid_up_to() as u64 }))?;
-    match serde_json::from_str(text) {
+    match serde_json::from_str(text.trim_end()) {
         Ok(Value::Object(cells)) => Ok(cells),
         Ok(value @ Value::Array(_)) => Ok(Cells::from_iter([("texts".to_owned(), value)])),
         Ok(value @ Value::String(_)) => Ok(Cells::from_iter([("text".to_owned(), value)])),

@@ -1,13 +1,14 @@
 //! Files of pairs, triplets and scored pairs become indexable examples, seeded orders and reports.
 //!
-//! Row 0: plain files and structs, never a tensor. [`read`](read::read) turns files into a
-//! [`Dataset`](example::Dataset), [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
-//! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`texts`] streams plain texts, [`inspect`]
+//! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
+//! [`Dataset`], [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
+//! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`texts`] streams plain texts, [`mod@inspect`]
 //! reports what is in a data set, and [`random`] is the source of every random choice in temper.
 
 pub mod bad_row;
 pub mod beir;
 pub mod columns;
+mod content;
 mod convert;
 mod delimited;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod retrieval;
 pub mod sampler;
 pub mod split;
 pub mod texts;
+mod usual_names;
 
 pub use bad_row::{BadRow, OnBadRow, Reason};
 pub use beir::read_beir;

@@ -71,6 +71,18 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn the_numbers_never_change() {
+        let stream = key(42, "data.sampler", 3);
+        // Computed by a second implementation, with Python's big integers.
+        assert_eq!(stream, 9580590231078205793);
+        let bits = [uniform_u64(stream, 0), uniform_u64(stream, 1)];
+        assert_eq!(bits, [3518044861321038089, 5580236572899179315]);
+        assert_eq!(uniform_f32(stream, 2), 0.832_581_6);
+        assert_eq!(normal_f32(stream, 3), -0.963_931_86);
+        assert_eq!(permutation(stream, 10), [1, 0, 5, 2, 4, 3, 7, 8, 6, 9]);
+    }
+
+    #[test]
     fn uniform_floats_fill_the_unit_interval() {
         let stream = key(42, "dropout", 7);
         let values: Vec<f32> = (0..100_000).map(|index| uniform_f32(stream, index)).collect();

@@ -3,15 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::bad_row::{BadRow, OnBadRow, Reason};
-use crate::columns::{ColumnMap, Mapping, TextColumns, map_columns};
-use crate::convert::convert;
+use crate::bad_row::{BadRow, OnBadRow};
+use crate::columns::ColumnMap;
+use crate::content::{FileContent, read_file};
 use crate::error::Error;
-use crate::example::{Dataset, Example, FileReport, Kind, Origin};
-use crate::format::{Format, Row};
+use crate::example::{Dataset, Example, FileReport, Kind};
 
-/// Rows of a file that decide what its columns are.
-const PEEKED_ROWS: usize = 100;
 /// Bad rows shown in an error.
 const SHOWN_BAD_ROWS: usize = 5;
 
@@ -39,13 +36,13 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
         }
         files.push(read_file(path, index as u32, limit, options)?);
     }
-    let kind = common_kind(&files)?;
-    let column_names = files[0].mapping.column_names(kind);
     let bad: Vec<BadRow> = files.iter_mut().flat_map(|file| std::mem::take(&mut file.bad)).collect();
     if options.on_bad_row == OnBadRow::Refuse && !bad.is_empty() {
         let count = bad.len();
         return Err(Error::BadRows { first: bad.into_iter().take(SHOWN_BAD_ROWS).collect(), count });
     }
+    let kind = common_kind(&files)?;
+    let column_names = files[0].mapping.column_names(kind);
     let reports = paths.iter().enumerate().map(|(index, path)| report(path, files.get(index), kind));
     let reports = reports.collect::<Result<_, _>>()?;
     let mut examples: Vec<Example> = files.into_iter().flat_map(|file| file.examples).collect();
@@ -53,128 +50,6 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
         example.texts.truncate(kind.columns());
     }
     Ok(Dataset { kind, column_names, examples, files: reports, skipped: bad })
-}
-
-/// What one file gave.
-struct FileContent {
-    path: PathBuf,
-    mapping: Mapping,
-    rows: usize,
-    examples: Vec<Example>,
-    bad: Vec<BadRow>,
-}
-
-fn read_file(
-    path: &Path,
-    file: u32,
-    limit: Option<usize>,
-    options: &ReadOptions,
-) -> Result<FileContent, Error> {
-    let mut rows = Format::of(path)?.open(path)?;
-    let peeked: Vec<Row> = rows.by_ref().take(PEEKED_ROWS).collect::<Result<_, _>>()?;
-    if peeked.is_empty() {
-        return Err(Error::Empty { path: path.to_owned() });
-    }
-    let mapping = decide_mapping(path, &peeked, &options.columns)?;
-    let limit = limit.unwrap_or(usize::MAX);
-    let mut content = FileContent { path: path.to_owned(), mapping, rows: 0, examples: vec![], bad: vec![] };
-    for row in peeked.into_iter().map(Ok).chain(rows) {
-        content.add(row?, file, options.label_range)?;
-        if content.examples.len() >= limit {
-            content.examples.truncate(limit);
-            break;
-        }
-    }
-    match content.bad.first() {
-        Some(first) if content.examples.is_empty() && options.on_bad_row == OnBadRow::Skip => {
-            Err(Error::NoUsableRows {
-                path: path.to_owned(),
-                count: content.rows,
-                first: Box::new(first.clone()),
-            })
-        }
-        _ => Ok(content),
-    }
-}
-
-/// Recognition looks at the columns that half of the first rows have, so that a stray key decides nothing;
-/// names from the config may be rarer.
-fn decide_mapping(path: &Path, rows: &[Row], wanted: &ColumnMap) -> Result<Mapping, Error> {
-    let mut counts: Vec<(&String, usize)> = Vec::new();
-    let mut good_rows = 0;
-    for cells in rows.iter().filter_map(|row| row.cells.as_ref().ok()) {
-        good_rows += 1;
-        for name in cells.keys() {
-            match counts.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((name, 1)),
-            }
-        }
-    }
-    if good_rows == 0 {
-        let bad = rows.iter().filter_map(|row| Some(row.cells.clone().err()?.at(path, row.line)));
-        return Err(Error::BadRows { first: bad.take(SHOWN_BAD_ROWS).collect(), count: rows.len() });
-    }
-    let named = |name: &str| {
-        let fields = [&wanted.anchor, &wanted.positive, &wanted.label];
-        let mut names = fields.into_iter().flatten().chain(&wanted.negatives);
-        names.any(|wanted| wanted.eq_ignore_ascii_case(name))
-    };
-    let usual = counts.iter().filter(|(name, count)| count * 2 >= good_rows || named(name));
-    let columns: Vec<String> = usual.map(|(name, _)| (*name).clone()).collect();
-    map_columns(path, &columns, wanted)
-}
-
-impl FileContent {
-    fn add(&mut self, row: Row, file: u32, label_range: Option<(f32, f32)>) -> Result<(), Error> {
-        self.rows += 1;
-        let line = row.line;
-        match row.cells.and_then(|cells| convert(&cells, &self.mapping, label_range)) {
-            Ok(converted) => {
-                let origin = Origin { file, line };
-                let label = converted.label;
-                let examples = converted.texts.into_iter().map(|texts| Example { texts, label, origin });
-                self.examples.extend(examples);
-                Ok(())
-            }
-            Err(fault) => {
-                let bad = fault.at(&self.path, line);
-                self.bad.push(self.refuse_class_name(bad)?);
-                Ok(())
-            }
-        }
-    }
-
-    /// A label such as `entailment` is no bad row but a misunderstanding of the whole file.
-    fn refuse_class_name(&self, bad: BadRow) -> Result<BadRow, Error> {
-        match (&bad.reason, &self.mapping.texts) {
-            (Reason::BadLabel { found }, TextColumns::Named { anchor, positive, .. })
-                if found.parse::<f64>().is_err() && found.starts_with(char::is_alphabetic) =>
-            {
-                Err(Error::ClassLabel {
-                    path: bad.file.clone(),
-                    line: bad.line,
-                    column: bad.column.clone().unwrap_or_default(),
-                    found: found.clone(),
-                    anchor: anchor.clone(),
-                    positive: positive.clone(),
-                })
-            }
-            _ => Ok(bad),
-        }
-    }
-
-    fn fewest_negatives(&self) -> Option<&Example> {
-        self.examples.iter().min_by_key(|example| example.texts.len())
-    }
-
-    fn kind(&self) -> Kind {
-        match (&self.mapping.label, self.fewest_negatives().map_or(2, |example| example.texts.len())) {
-            (Some(_), _) => Kind::Scored,
-            (None, 2) => Kind::Pairs,
-            (None, texts) => Kind::Triplets { negatives: texts - 2 },
-        }
-    }
 }
 
 fn common_kind(files: &[FileContent]) -> Result<Kind, Error> {
@@ -236,19 +111,5 @@ fn hash_file(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-impl Mapping {
-    fn column_names(&self, kind: Kind) -> Vec<String> {
-        match &self.texts {
-            TextColumns::List(_) => kind.roles(),
-            TextColumns::Named { anchor, positive, negatives } => {
-                let mut names = vec![anchor.clone(), positive.clone()];
-                if negatives.len() == kind.columns() - 2 {
-                    names.extend(negatives.iter().cloned());
-                } else {
-                    names.extend(kind.roles().into_iter().skip(2));
-                }
-                names
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

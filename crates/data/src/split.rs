@@ -79,7 +79,7 @@ mod tests {
     fn distinct_texts_give_the_share_exactly() {
         let texts: Vec<[String; 2]> = (0..250).map(|i| [format!("a{i}"), format!("p{i}")]).collect();
         let rows: Vec<[&str; 2]> = texts.iter().map(|[a, p]| [a.as_str(), p.as_str()]).collect();
-        let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(<[&str; 2]>::as_slice).collect();
         let data = dataset(&rows);
         assert_eq!(hold_out(&data, 1, 0.1, 1000).1.len(), 25);
         assert_eq!(hold_out(&data, 1, 0.1, 9).1.len(), 9);

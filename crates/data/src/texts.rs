@@ -57,13 +57,11 @@ impl TextFormat {
 impl Texts {
     /// The texts of a file; the field is `text`, else the only column of texts, where none is named.
     pub fn open(path: &Path, field: Option<&str>) -> Result<Self, Error> {
-        match TextFormat::from_path(path).with_columns() {
-            Some(format) => Self::from_rows(format.open(path)?, path, field),
-            None => {
-                let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-                Self::from_reader(BufReader::with_capacity(1 << 16, file), path, TextFormat::Lines, field)
-            }
+        if let Some(format) = TextFormat::from_path(path).with_columns() {
+            return Self::from_rows(format.open(path)?, path, field);
         }
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::from_reader(BufReader::with_capacity(1 << 16, file), path, TextFormat::Lines, field)
     }
 
     /// The texts of a stream, which messages call `name`; Parquet can't be streamed.
@@ -73,16 +71,13 @@ impl Texts {
         format: TextFormat,
         field: Option<&str>,
     ) -> Result<Self, Error> {
-        match format.with_columns() {
-            Some(format) => Self::from_rows(format.rows(reader, name)?, name, field),
-            None => {
-                let failed = |source| Error::Io { path: name.to_owned(), source };
-                let (reader, offset) = without_bom(reader).map_err(failed)?;
-                let path = name.to_owned();
-                let lines = Lines { reader, path, line: 0, offset };
-                Ok(Self { texts: Box::new(lines), failed: false })
-            }
+        if let Some(format) = format.with_columns() {
+            return Self::from_rows(format.rows(reader, name)?, name, field);
         }
+        let path = name.to_owned();
+        let (reader, offset) =
+            without_bom(reader).map_err(|source| Error::Io { path: path.clone(), source })?;
+        Ok(Self { texts: Box::new(Lines { reader, path, line: 0, offset }), failed: false })
     }
 
     fn from_rows(mut rows: Rows, path: &Path, field: Option<&str>) -> Result<Self, Error> {
@@ -116,14 +111,9 @@ impl Iterator for Texts {
 fn choose_field(cells: &Cells, wanted: Option<&str>, path: &Path) -> Result<String, Error> {
     let columns = || cells.keys().cloned().collect::<Vec<_>>();
     if let Some(wanted) = wanted {
-        return match cells.contains_key(wanted) {
-            true => Ok(wanted.to_owned()),
-            false => Err(Error::UnknownColumn {
-                path: path.to_owned(),
-                column: wanted.to_owned(),
-                columns: columns(),
-            }),
-        };
+        let unknown =
+            || Error::UnknownColumn { path: path.to_owned(), column: wanted.to_owned(), columns: columns() };
+        return cells.contains_key(wanted).then(|| wanted.to_owned()).ok_or_else(unknown);
     }
     if cells.contains_key("text") {
         return Ok("text".to_owned());
