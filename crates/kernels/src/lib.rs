@@ -5,11 +5,22 @@
 //! op runs as [`plain`] Burn ops, which are also the reference of the tests. On CPU the bytes of every output and
 //! gradient are the same at any number of threads.
 
+#![allow(unsafe_code)]
+
+mod attention;
 mod dropout;
+mod fused;
+mod gemm;
+mod math;
 mod offsets;
 mod plain;
+mod simd;
+#[cfg(test)]
+mod testing;
 
 use burn::tensor::Tensor;
+
+use fused::fits;
 
 pub use dropout::Dropout;
 pub use offsets::Offsets;
@@ -126,7 +137,15 @@ pub fn attention(
     heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    plain::attention(q, k, v, offsets, heads, dropout)
+    let [tokens, width] = q.dims();
+    assert_eq!(tokens, offsets.tokens(), "this is a bug: offsets of another batch");
+    assert!(width.is_multiple_of(heads), "this is a bug: {width} columns in {heads} heads");
+    if !(fits(&q) && fits(&k) && fits(&v)) {
+        return plain::attention(q, k, v, offsets, heads, dropout);
+    }
+    let op = attention::Heads { offsets: offsets.clone(), heads, dropout };
+    let inputs = vec![q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
+    fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
 
 /// `LayerNorm(dropout(x) + residual)`.
