@@ -7,13 +7,18 @@
 
 #![allow(unsafe_code)]
 
+mod add_norm;
 mod attention;
 mod dropout;
+mod embed_norm;
 mod fused;
 mod gemm;
+mod linear;
 mod math;
+mod norm;
 mod offsets;
 mod plain;
+mod rows;
 mod simd;
 #[cfg(test)]
 mod testing;
@@ -119,7 +124,12 @@ impl AdamW {
 /// - bias: `[out]`
 /// - output: `[tokens, out]`
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
-    plain::linear(x, weight, bias, activation)
+    if !(fits(&x) && fits(&weight) && bias.as_ref().is_none_or(fits)) {
+        return plain::linear(x, weight, bias, activation);
+    }
+    let mut inputs = vec![x.into_dispatch(), weight.into_dispatch()];
+    inputs.extend(bias.map(Tensor::into_dispatch));
+    fused::run(inputs, move |inputs, track| linear::forward(inputs, activation, track))
 }
 
 /// `softmax(q k^T / sqrt(head_dim)) v` within each sequence and head.
@@ -162,7 +172,13 @@ pub fn add_norm(
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    plain::add_norm(x, residual, gamma, beta, eps, dropout)
+    if !(fits(&x) && fits(&residual) && fits(&gamma) && fits(&beta)) {
+        return plain::add_norm(x, residual, gamma, beta, eps, dropout);
+    }
+    assert_eq!(x.dims(), residual.dims(), "this is a bug: add_norm of different shapes");
+    let inputs =
+        vec![x.into_dispatch(), residual.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch()];
+    fused::run(inputs, move |inputs, track| add_norm::forward(inputs, eps, dropout, track))
 }
 
 /// `dropout(LayerNorm(word[ids] + position[positions] + token_type[token_types]))`, as BERT embeds.
@@ -182,7 +198,28 @@ pub fn embed_norm(
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    plain::embed_norm(word, position, token_type, input, gamma, beta, eps, dropout)
+    let token_type = token_type.zip(input.token_types.as_ref());
+    let tables_fit = [Some(&word), position.as_ref(), token_type.as_ref().map(|(table, _)| table)]
+        .into_iter()
+        .flatten()
+        .all(fits);
+    if !(tables_fit && fits(&gamma) && fits(&beta)) {
+        let token_type = token_type.map(|(table, _)| table);
+        return plain::embed_norm(word, position, token_type, input, gamma, beta, eps, dropout);
+    }
+    let mut inputs = vec![word.into_dispatch()];
+    let mut lookups = vec![input.ids.clone()];
+    if let Some(position) = position {
+        inputs.push(position.into_dispatch());
+        lookups.push(input.positions.clone());
+    }
+    if let Some((table, types)) = token_type {
+        inputs.push(table.into_dispatch());
+        lookups.push(types.clone());
+    }
+    inputs.extend([gamma.into_dispatch(), beta.into_dispatch()]);
+    let op = embed_norm::Embed { lookups, eps, dropout };
+    fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
 
 /// One vector per sequence.

@@ -1,0 +1,166 @@
+//! Embedding rows summed, LayerNorm and dropout in one pass.
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::Dropout;
+use crate::fused::{Forward, dims, elements, tensor};
+use crate::norm::{Affine, Normalised, add_row, drop_row, wanted_vectors};
+use crate::rows::CHUNK;
+
+/// The op's arguments beside its tensors.
+pub(crate) struct Embed {
+    /// For each table, the row of each token.
+    pub(crate) lookups: Vec<Vec<u32>>,
+    pub(crate) eps: f64,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+impl Embed {
+    /// `[tables.., gamma, beta]` to `dropout(LayerNorm(sum of the tables' rows))`.
+    pub(crate) fn forward(self, mut inputs: Vec<FlexTensor>, track: bool) -> Forward {
+        let pop = |inputs: &mut Vec<FlexTensor>| {
+            inputs.pop().expect("this is a bug: embed_norm has gamma and beta")
+        };
+        let (beta, gamma) = (pop(&mut inputs), pop(&mut inputs));
+        let (tables, lookups) = (inputs, self.lookups);
+        let (tokens, [_, width]) = (lookups[0].len(), dims(&tables[0]));
+        let sampler = self.dropout.map(|dropout| dropout.sampler());
+        let affine = Affine::new(&gamma, &beta, self.eps);
+        let slices: Vec<&[f32]> = tables.iter().map(elements).collect();
+        let embed_row = |at: usize, row: &mut [f32], normalised: Option<&mut [f32]>| {
+            for (table, lookup) in slices.iter().zip(&lookups) {
+                let source = lookup[at] as usize * width;
+                add_row(row, &table[source..source + width]);
+            }
+            let inverse = affine.apply(row, normalised);
+            drop_row(row, sampler, (at * width) as u64);
+            inverse
+        };
+        let mut output = vec![0.0; tokens * width];
+        let mut saved = Normalised::new(if track { tokens } else { 0 }, width);
+        if track {
+            let chunks = output.par_chunks_mut(CHUNK * width).zip(saved.rows.par_chunks_mut(CHUNK * width));
+            chunks.zip(saved.inverse.par_chunks_mut(CHUNK)).enumerate().for_each(
+                |(chunk, ((rows, normalised), inverse))| {
+                    let rows = rows.chunks_exact_mut(width).zip(normalised.chunks_exact_mut(width));
+                    for (i, ((row, normalised), inverse)) in rows.zip(inverse).enumerate() {
+                        *inverse = embed_row(chunk * CHUNK + i, row, Some(normalised));
+                    }
+                },
+            );
+        } else {
+            output.par_chunks_mut(CHUNK * width).enumerate().for_each(|(chunk, rows)| {
+                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                    embed_row(chunk * CHUNK + i, row, None);
+                }
+            });
+        }
+        let shapes: Vec<[usize; 2]> = tables.iter().map(dims).collect();
+        let gradient = track.then(|| {
+            let backward = move |mut gradient: FlexTensor, wanted: &[bool]| {
+                let sums = saved.backward(gradient.storage_mut(), elements(&gamma), sampler);
+                let (want_tables, want_vectors) = wanted.split_at(lookups.len());
+                let tables = shapes.iter().zip(&lookups).zip(want_tables);
+                let mut gradients: Vec<_> = tables
+                    .map(|((shape, lookup), wanted)| {
+                        wanted.then(|| scatter(elements(&gradient), lookup, *shape))
+                    })
+                    .collect();
+                gradients.extend(wanted_vectors(sums, want_vectors));
+                gradients
+            };
+            Box::new(backward) as _
+        });
+        Forward { output: tensor(output, [tokens, width]), gradient }
+    }
+}
+
+/// A table of zeros to which each token's gradient is added at its row, in token order.
+fn scatter(gradient: &[f32], lookup: &[u32], shape: [usize; 2]) -> FlexTensor {
+    let width = shape[1];
+    let mut table = vec![0.0; shape[0] * width];
+    for (row, &at) in gradient.chunks_exact(width).zip(lookup) {
+        add_row(&mut table[at as usize * width..(at as usize + 1) * width], row);
+    }
+    tensor(table, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor, TensorData};
+    use proptest::prelude::*;
+
+    use crate::testing::{TestOp, assert_agree, assert_same_bytes, matrix, random, vector};
+    use crate::{Dropout, EmbedInput, embed_norm, plain};
+
+    const DROPOUT: Option<Dropout> = Some(Dropout { probability: 0.1, key: 5 });
+
+    fn input(tokens: usize, types: bool) -> EmbedInput {
+        let row = |i: usize, rows: f32, seed| ((random(i + 1, seed)[i].abs() * 100.0) % rows) as u32;
+        EmbedInput {
+            ids: (0..tokens).map(|i| row(i, 50.0, 1)).collect(),
+            positions: (0..tokens).map(|i| (i % 20) as u32).collect(),
+            token_types: types.then(|| (0..tokens).map(|i| row(i, 2.0, 2)).collect()),
+        }
+    }
+
+    fn inputs(width: usize) -> (Vec<TensorData>, Vec<TensorData>) {
+        (
+            vec![matrix(50, width, 1), matrix(20, width, 2), matrix(2, width, 3)],
+            vec![vector(width, 1.0, 4), vector(width, 0.0, 5)],
+        )
+    }
+
+    /// The op with only its first `tables` tables.
+    fn with_tables<'a>(
+        op: impl Fn(Tensor<2>, Option<Tensor<2>>, Option<Tensor<2>>, Tensor<1>, Tensor<1>) -> Tensor<2>
+        + Sync
+        + 'a,
+    ) -> Box<dyn Fn(&[Tensor<2>], &[Tensor<1>]) -> Tensor<2> + Sync + 'a> {
+        Box::new(move |x, v| {
+            op(x[0].clone(), x.get(1).cloned(), x.get(2).cloned(), v[0].clone(), v[1].clone())
+        })
+    }
+
+    fn check(tokens: usize, width: usize, tables: usize, dropout: Option<Dropout>) {
+        let input = input(tokens, tables == 3);
+        let (matrices, vectors) = inputs(width);
+        let fused = with_tables(|w, p, t, g, b| embed_norm(w, p, t, &input, g, b, 1e-12, dropout));
+        let plain = with_tables(|w, p, t, g, b| plain::embed_norm(w, p, t, &input, g, b, 1e-12, dropout));
+        let (fused, plain): (TestOp<'_>, TestOp<'_>) = (&*fused, &*plain);
+        assert_agree(fused, plain, &matrices[..tables], &vectors);
+    }
+
+    #[test]
+    fn matches_plain_with_one_to_three_tables() {
+        for tables in 1..=3 {
+            check(70, 36, tables, None);
+            check(70, 36, tables, DROPOUT);
+        }
+    }
+
+    #[test]
+    fn same_bytes_at_any_thread_count() {
+        let input = input(700, true);
+        let (matrices, vectors) = inputs(384);
+        let op = with_tables(|w, p, t, g, b| embed_norm(w, p, t, &input, g, b, 1e-12, DROPOUT));
+        assert_same_bytes(&*op, &matrices, &vectors);
+    }
+
+    #[test]
+    fn no_tokens_is_no_work() {
+        let device = Device::flex();
+        let (word, v) = (Tensor::<2>::zeros([9, 4], &device), Tensor::<1>::ones([4], &device));
+        let input = EmbedInput { ids: Vec::new(), positions: Vec::new(), token_types: None };
+        assert_eq!(embed_norm(word, None, None, &input, v.clone(), v, 1e-12, None).dims(), [0, 4]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+        #[test]
+        fn matches_plain_at_any_size(tokens in 1usize..150, width in 2usize..80, tables in 1usize..=3) {
+            check(tokens, width, tables, DROPOUT);
+        }
+    }
+}

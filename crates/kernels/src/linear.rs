@@ -1,0 +1,253 @@
+//! A linear layer with its bias and activation in one pass over the product.
+//!
+//! While a gradient is wanted, the pass also leaves the activation's derivative behind, so that the backward pass
+//! computes no erf or exp again.
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::Activation;
+use crate::fused::{Forward, contiguous, dims, elements, tensor};
+use crate::gemm::{View, product};
+use crate::math;
+use crate::rows::{CHUNK, add_in_order};
+use crate::simd::vectorised;
+
+/// `[x, weight]` or `[x, weight, bias]` to `activation(x weight^T + bias)`.
+pub(crate) fn forward(inputs: Vec<FlexTensor>, activation: Activation, track: bool) -> Forward {
+    let ([tokens, depth], [width, _]) = (dims(&inputs[0]), dims(&inputs[1]));
+    let x = View::new(elements(&inputs[0]), tokens, depth, depth);
+    let weight = View::new(elements(&inputs[1]), width, depth, depth);
+    let bias = inputs.get(2).map(elements);
+    let mut output = product(x, weight.t());
+    let mut derivative = Vec::new();
+    if track && activation != Activation::Identity {
+        derivative.resize(output.len(), 0.0);
+        output.par_chunks_mut(CHUNK * width).zip(derivative.par_chunks_mut(CHUNK * width)).for_each(
+            |(rows, derivatives)| {
+                for (row, derivative) in rows.chunks_exact_mut(width).zip(derivatives.chunks_exact_mut(width))
+                {
+                    add(row, bias);
+                    activate_and_differentiate(activation, row, derivative);
+                }
+            },
+        );
+    } else if bias.is_some() || activation != Activation::Identity {
+        output.par_chunks_mut(CHUNK * width).for_each(|rows| {
+            for row in rows.chunks_exact_mut(width) {
+                add(row, bias);
+                activate(activation, row);
+            }
+        });
+    }
+    let gradient = track.then(|| {
+        let backward = move |gradient, wanted: &[bool]| backward(&inputs, &derivative, gradient, wanted);
+        Box::new(backward) as _
+    });
+    Forward { output: tensor(output, [tokens, width]), gradient }
+}
+
+fn backward(
+    inputs: &[FlexTensor],
+    derivative: &[f32],
+    gradient: FlexTensor,
+    wanted: &[bool],
+) -> Vec<Option<FlexTensor>> {
+    let ([tokens, depth], [width, _]) = (dims(&inputs[0]), dims(&inputs[1]));
+    let mut gradient = contiguous(gradient);
+    let wants_bias = wanted.get(2) == Some(&true);
+    let mut bias = Vec::new();
+    if wants_bias || !derivative.is_empty() {
+        // In place when nobody else holds the output's gradient.
+        let gradient: &mut [f32] = gradient.storage_mut();
+        let sums = gradient.par_chunks_mut(CHUNK * width).enumerate().map(|(chunk, rows)| {
+            if !derivative.is_empty() {
+                let first = chunk * CHUNK * width;
+                multiply_by(rows, &derivative[first..first + rows.len()]);
+            }
+            let mut sums = vec![0.0; if wants_bias { width } else { 0 }];
+            if wants_bias {
+                rows.chunks_exact(width).for_each(|row| add(&mut sums, Some(row)));
+            }
+            sums
+        });
+        bias = add_in_order(&sums.collect::<Vec<_>>(), width);
+    }
+    let dy = View::new(elements(&gradient), tokens, width, width);
+    let x = View::new(elements(&inputs[0]), tokens, depth, depth);
+    let weight = View::new(elements(&inputs[1]), width, depth, depth);
+    let dx = wanted[0].then(|| tensor(product(dy, weight), [tokens, depth]));
+    let dw = wanted[1].then(|| tensor(product(dy.t(), x), [width, depth]));
+    let mut gradients = vec![dx, dw];
+    if inputs.len() == 3 {
+        gradients.push(wants_bias.then(|| tensor(bias, [width])));
+    }
+    gradients
+}
+
+vectorised! {
+    fn add(row: &mut [f32], other: Option<&[f32]>) {
+        for (x, y) in row.iter_mut().zip(other.unwrap_or(&[])) {
+            *x += y;
+        }
+    }
+}
+
+vectorised! {
+    fn multiply_by(x: &mut [f32], factors: &[f32]) {
+        for (x, y) in x.iter_mut().zip(factors) {
+            *x *= y;
+        }
+    }
+}
+
+/// An activation's value and derivative at one point.
+type Point = (f32, f32);
+
+#[inline(always)]
+fn gelu<const FMA: bool>(x: f32) -> Point {
+    /// `1 / sqrt(2 pi)`.
+    const DENSITY: f32 = 0.398_942_3;
+    let phi = 0.5 + 0.5 * math::erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2);
+    (x * phi, phi + x * DENSITY * math::exp::<FMA>(-0.5 * x * x))
+}
+
+#[inline(always)]
+fn gelu_tanh<const FMA: bool>(x: f32) -> Point {
+    /// `sqrt(2 / pi)`.
+    const ROOT: f32 = 0.797_884_6;
+    const CUBE: f32 = 0.044_715;
+    let square = x * x;
+    let t = math::tanh::<FMA>(ROOT * x * (1.0 + CUBE * square));
+    let slope = ROOT * (1.0 + 3.0 * CUBE * square);
+    (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope)
+}
+
+#[inline(always)]
+fn silu<const FMA: bool>(x: f32) -> Point {
+    let s = math::sigmoid::<FMA>(x);
+    (x * s, s * (1.0 + x * (1.0 - s)))
+}
+
+#[inline(always)]
+fn tanh<const FMA: bool>(x: f32) -> Point {
+    let t = math::tanh::<FMA>(x);
+    (t, 1.0 - t * t)
+}
+
+#[inline(always)]
+fn relu(x: f32) -> Point {
+    if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }
+}
+
+vectorised! {
+    fn activate(activation: Activation, row: &mut [f32]) {
+        match activation {
+            Activation::Identity => {}
+            Activation::Gelu => row.iter_mut().for_each(|x| *x = gelu::<FMA>(*x).0),
+            Activation::GeluTanh => row.iter_mut().for_each(|x| *x = gelu_tanh::<FMA>(*x).0),
+            Activation::Relu => row.iter_mut().for_each(|x| *x = relu(*x).0),
+            Activation::Silu => row.iter_mut().for_each(|x| *x = silu::<FMA>(*x).0),
+            Activation::Tanh => row.iter_mut().for_each(|x| *x = tanh::<FMA>(*x).0),
+        }
+    }
+}
+
+vectorised! {
+    fn activate_and_differentiate(activation: Activation, row: &mut [f32], derivative: &mut [f32]) {
+        let points = row.iter_mut().zip(derivative);
+        match activation {
+            Activation::Identity => points.for_each(|(_, d)| *d = 1.0),
+            Activation::Gelu => points.for_each(|(x, d)| (*x, *d) = gelu::<FMA>(*x)),
+            Activation::GeluTanh => points.for_each(|(x, d)| (*x, *d) = gelu_tanh::<FMA>(*x)),
+            Activation::Relu => points.for_each(|(x, d)| (*x, *d) = relu(*x)),
+            Activation::Silu => points.for_each(|(x, d)| (*x, *d) = silu::<FMA>(*x)),
+            Activation::Tanh => points.for_each(|(x, d)| (*x, *d) = tanh::<FMA>(*x)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+    use proptest::prelude::*;
+
+    use crate::testing::{assert_agree, assert_close, assert_same_bytes, matrix, vector};
+    use crate::{Activation, linear, plain};
+
+    const ALL: [Activation; 6] = [
+        Activation::Identity,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Tanh,
+    ];
+
+    fn check(tokens: usize, depth: usize, width: usize, activation: Activation, bias: bool) {
+        let vectors = if bias { vec![vector(width, 0.1, 3)] } else { Vec::new() };
+        assert_agree(
+            &|x, b| linear(x[0].clone(), x[1].clone(), b.first().cloned(), activation),
+            &|x, b| plain::linear(x[0].clone(), x[1].clone(), b.first().cloned(), activation),
+            &[matrix(tokens, depth, 1), matrix(width, depth, 2)],
+            &vectors,
+        );
+    }
+
+    #[test]
+    fn matches_plain_for_every_activation() {
+        for activation in ALL {
+            check(130, 36, 50, activation, true);
+            check(7, 384, 130, activation, false);
+        }
+    }
+
+    #[test]
+    fn inference_gives_the_training_forward() {
+        let device = Device::flex();
+        let [x, w] = [matrix(70, 40, 1), matrix(33, 40, 2)].map(|data| Tensor::<2>::from_data(data, &device));
+        let b = Tensor::<1>::from_data(vector(33, 0.0, 3), &device);
+        for activation in ALL {
+            let inferred = linear(x.clone(), w.clone(), Some(b.clone()), activation);
+            let tracked = linear(x.clone().autodiff().require_grad(), w.clone(), Some(b.clone()), activation);
+            let values = |t: Tensor<2>| t.into_data().try_to_vec::<f32>().unwrap();
+            assert_close(&values(inferred), &values(tracked), "inference");
+        }
+    }
+
+    #[test]
+    fn a_frozen_weight_gets_no_gradient() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<2>::from_data(matrix(5, 4, 1), &device).require_grad();
+        let w = Tensor::<2>::from_data(matrix(3, 4, 2), &device);
+        let gradients = linear(x.clone(), w.clone(), None, Activation::Gelu).sum().backward();
+        assert!(x.grad(&gradients).is_some() && w.grad(&gradients).is_none());
+    }
+
+    #[test]
+    fn no_tokens_is_no_work() {
+        let device = Device::flex();
+        let x = Tensor::<2>::zeros([0, 4], &device);
+        let w = Tensor::<2>::from_data(matrix(3, 4, 2), &device);
+        assert_eq!(linear(x, w, None, Activation::Gelu).dims(), [0, 3]);
+    }
+
+    #[test]
+    fn same_bytes_at_any_thread_count() {
+        for (tokens, depth, width) in [(1003, 384, 1536), (517, 1536, 384), (333, 37, 50)] {
+            assert_same_bytes(
+                &|x, b| linear(x[0].clone(), x[1].clone(), Some(b[0].clone()), Activation::Gelu),
+                &[matrix(tokens, depth, 1), matrix(width, depth, 2)],
+                &[vector(width, 0.0, 3)],
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn matches_plain(tokens in 1usize..200, depth in 1usize..70, width in 1usize..70, kind in 0usize..6, bias: bool) {
+            check(tokens, depth, width, ALL[kind], bias);
+        }
+    }
+}
