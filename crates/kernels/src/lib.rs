@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+mod adamw;
 mod add_norm;
 mod attention;
 mod dropout;
@@ -16,10 +17,13 @@ mod gemm;
 mod linear;
 mod math;
 mod norm;
+mod normalize;
 mod offsets;
 mod plain;
+mod pooling;
 mod rows;
 mod simd;
+mod sum_of_squares;
 #[cfg(test)]
 mod testing;
 
@@ -228,7 +232,14 @@ pub fn embed_norm(
 /// - hidden: `[tokens, dim]`
 /// - output: `[batch, dim]`
 pub fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
-    plain::pool(hidden, offsets, pool)
+    assert_eq!(hidden.dims()[0], offsets.tokens(), "this is a bug: offsets of another batch");
+    if !fits(&hidden) {
+        return plain::pool(hidden, offsets, pool);
+    }
+    let offsets = offsets.clone();
+    fused::run(vec![hidden.into_dispatch()], move |inputs, track| {
+        pooling::forward(inputs, offsets, pool, track)
+    })
 }
 
 /// Rows of length one: `x / max(norm, 1e-12)`, as `torch.nn.functional.normalize`.
@@ -236,12 +247,15 @@ pub fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
 /// # Shapes
 /// - x, output: `[batch, dim]`
 pub fn normalize(x: Tensor<2>) -> Tensor<2> {
-    plain::normalize(x)
+    if !fits(&x) {
+        return plain::normalize(x);
+    }
+    fused::run(vec![x.into_dispatch()], normalize::forward)
 }
 
 /// One [`AdamW`] step over one parameter; returns the new parameter, `m` and `v`.
 ///
-/// All tensors are inner ones (without autodiff). On CPU those that nobody else holds are updated in place.
+/// Works on the inner tensors, without autodiff. On CPU those that nobody else holds are updated in place.
 pub fn adamw<const D: usize>(
     parameter: Tensor<D>,
     gradient: Tensor<D>,
@@ -249,10 +263,16 @@ pub fn adamw<const D: usize>(
     v: Tensor<D>,
     step: &AdamW,
 ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    plain::adamw(parameter, gradient, m, v, step)
+    let [parameter, gradient, m, v] = [parameter, gradient, m, v].map(Tensor::inner);
+    if !(fits(&parameter) && fits(&gradient) && fits(&m) && fits(&v)) {
+        return plain::adamw(parameter, gradient, m, v, step);
+    }
+    assert_eq!(parameter.dims(), gradient.dims(), "this is a bug: the gradient of another parameter");
+    adamw::step(parameter, gradient, m, v, step)
 }
 
 /// Sum of squares in f64; on CPU over fixed chunks added in order, so the same bytes at any thread count.
 pub fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> f64 {
-    plain::sum_of_squares(x)
+    let x = x.clone().inner();
+    if fits(&x) { sum_of_squares::sum(&x) } else { plain::sum_of_squares(&x) }
 }
