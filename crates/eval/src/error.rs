@@ -56,6 +56,12 @@ pub enum Error {
         /// Size of the corpus.
         corpus: usize,
     },
+    /// The labelled examples could not be read.
+    #[error(transparent)]
+    Data(#[from] temper_data::Error),
+    /// The texts could not be embedded.
+    #[error(transparent)]
+    Encoder(#[from] temper_encoder::Error),
     /// Vectors that do not fit together.
     #[error(transparent)]
     Vectors(#[from] temper_vectors::Error),

@@ -1,13 +1,15 @@
 //! Named scores for an encoder on labelled examples.
 //!
-//! The metrics are pure functions of embeddings and labels. Their names and numbers are those of the evaluators
-//! of sentence-transformers 6.2, so that scores can be held against each other.
+//! The metrics are pure functions of embeddings and labels; [`Task`] reads the labels and asks the encoder. Names and
+//! numbers are those of the evaluators of sentence-transformers 6.2, so that scores can be held against each other.
 
 pub mod classification;
 mod error;
+mod prompts;
 mod ranks;
 pub mod retrieval;
 pub mod sts;
+mod task;
 pub mod triplet;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use std::collections::BTreeMap;
 use temper_vectors::Embeddings;
 
 pub use error::Error;
+pub use prompts::Prompts;
+pub use task::Task;
 
 /// Scores by name, such as `cosine_ndcg@10`.
 pub type Scores = BTreeMap<String, f64>;

@@ -1,0 +1,233 @@
+//! Labelled examples that an encoder can be judged on, whatever file they came from.
+
+use std::path::Path;
+
+use temper_data::{Dataset, Kind, ReadOptions, Retrieval};
+use temper_encoder::Encoder;
+use temper_vectors::{Embeddings, Similarity};
+
+use crate::prompts::Prompts;
+use crate::{Result, Scores, classification, retrieval, sts, triplet};
+
+/// Closeness measures of a ranking; distances rank like cosine where vectors have unit length, at twice the work.
+const RANKED_BY: [Similarity; 2] = [Similarity::Cosine, Similarity::Dot];
+
+/// What an encoder is judged on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Do a query's documents come first?
+    Retrieval(Retrieval),
+    /// Do similarities follow the scores that people gave?
+    Sts {
+        /// One side of every pair.
+        first: Vec<String>,
+        /// The other side.
+        second: Vec<String>,
+        /// How much the two belong together.
+        gold: Vec<f64>,
+    },
+    /// Does a threshold tell the pairs that belong together from the others?
+    Classification {
+        /// One side of every pair.
+        first: Vec<String>,
+        /// The other side.
+        second: Vec<String>,
+        /// Whether the two belong together.
+        labels: Vec<bool>,
+    },
+    /// Is the positive closer to the anchor than the negative?
+    Triplets {
+        /// The anchors.
+        anchors: Vec<String>,
+        /// Texts that belong to them.
+        positives: Vec<String>,
+        /// Texts that do not.
+        negatives: Vec<String>,
+    },
+}
+
+impl Task {
+    /// Pairs are retrieval over the distinct positives; triplets are judged by their first negative; scored pairs
+    /// are pair classification where every label is 0 or 1 and both occur, else STS.
+    pub fn from_dataset(dataset: &Dataset) -> Self {
+        let column =
+            |place: usize| dataset.examples.iter().map(|example| example.texts[place].clone()).collect();
+        match dataset.kind {
+            Kind::Pairs => Self::Retrieval(Retrieval::from_dataset(dataset).unwrap_or_default()),
+            Kind::Triplets { .. } => {
+                Self::Triplets { anchors: column(0), positives: column(1), negatives: column(2) }
+            }
+            Kind::Scored => {
+                let gold: Vec<f64> =
+                    dataset.examples.iter().filter_map(|example| example.label).map(f64::from).collect();
+                let (first, second) = (column(0), column(1));
+                match binary(&gold) {
+                    Some(labels) => Self::Classification { first, second, labels },
+                    None => Self::Sts { first, second, gold },
+                }
+            }
+        }
+    }
+
+    /// Reads a data file, or a BEIR folder (`split` names one of its `qrels`).
+    pub fn read(path: &Path, options: &ReadOptions, split: Option<&str>) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Retrieval(temper_data::read_beir(path, split)?));
+        }
+        Ok(Self::from_dataset(&temper_data::read(&[path.to_owned()], options)?))
+    }
+
+    /// The kind of task, for people and files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Retrieval(_) => "retrieval",
+            Self::Sts { .. } => "sts",
+            Self::Classification { .. } => "pair_classification",
+            Self::Triplets { .. } => "triplets",
+        }
+    }
+
+    /// The score that sums the task up in one number; higher is better.
+    pub fn default_metric(&self) -> &'static str {
+        match self {
+            Self::Retrieval(_) => "cosine_ndcg@10",
+            Self::Sts { .. } => "spearman_cosine",
+            Self::Classification { .. } => "cosine_ap",
+            Self::Triplets { .. } => "cosine_accuracy",
+        }
+    }
+
+    /// Number of texts to embed.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Retrieval(task) => task.queries.len() + task.corpus.len(),
+            Self::Sts { first, .. } | Self::Classification { first, .. } => 2 * first.len(),
+            Self::Triplets { anchors, .. } => 3 * anchors.len(),
+        }
+    }
+
+    /// The examples in one line: `1000 queries, 998 documents`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Retrieval(task) => {
+                format!("{} queries, {} documents", task.queries.len(), task.corpus.len())
+            }
+            Self::Sts { first, .. } => format!("{} scored pairs", first.len()),
+            Self::Classification { first, .. } => format!("{} labelled pairs", first.len()),
+            Self::Triplets { anchors, .. } => format!("{} triplets", anchors.len()),
+        }
+    }
+
+    /// Embeds every text and scores the vectors.
+    ///
+    /// `progress` is told how many texts were done since it was last called.
+    pub fn evaluate(
+        &self,
+        encoder: &Encoder,
+        prompts: &Prompts,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Scores> {
+        let (on_first, on_second) = (prompts.first.as_deref(), prompts.second.as_deref());
+        match self {
+            Self::Retrieval(task) => {
+                let texts = |side: &[(String, String)]| -> Vec<String> {
+                    side.iter().map(|(_, text)| text.clone()).collect()
+                };
+                let queries = encoder.embed(&texts(&task.queries), on_first, progress)?;
+                let corpus = encoder.embed(&texts(&task.corpus), on_second, progress)?;
+                let places = |documents: &Vec<(usize, f32)>| documents.iter().map(|(at, _)| *at).collect();
+                let relevant: Vec<Vec<usize>> = task.relevant.iter().map(places).collect();
+                retrieval::scores(&queries, &corpus, &relevant, &RANKED_BY)
+            }
+            Self::Sts { first, second, gold } => {
+                let mut embed = |texts, prompt| encoder.embed(texts, prompt, progress);
+                let (a, b): (Embeddings, Embeddings) = (embed(first, on_first)?, embed(second, on_second)?);
+                sts::scores(&a, &b, gold, &Similarity::ALL)
+            }
+            Self::Classification { first, second, labels } => {
+                let mut embed = |texts, prompt| encoder.embed(texts, prompt, progress);
+                let (a, b): (Embeddings, Embeddings) = (embed(first, on_first)?, embed(second, on_second)?);
+                classification::scores(&a, &b, labels, &Similarity::ALL)
+            }
+            Self::Triplets { anchors, positives, negatives } => {
+                let anchors = encoder.embed(anchors, on_first, progress)?;
+                let positives = encoder.embed(positives, on_second, progress)?;
+                let negatives = encoder.embed(negatives, on_second, progress)?;
+                let margins = Similarity::ALL.map(|similarity| (similarity, 0.0));
+                triplet::scores(&anchors, &positives, &negatives, &margins)
+            }
+        }
+    }
+}
+
+/// The labels as classes, when they are two classes.
+fn binary(gold: &[f64]) -> Option<Vec<bool>> {
+    let both = gold.contains(&0.0) && gold.contains(&1.0);
+    (both && gold.iter().all(|label| *label == 0.0 || *label == 1.0))
+        .then(|| gold.iter().map(|label| *label == 1.0).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::PathBuf;
+
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn task(content: &str) -> Task {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.jsonl");
+        std::fs::write(&path, content).unwrap();
+        Task::read(&path, &ReadOptions::default(), None).unwrap()
+    }
+
+    fn encoder() -> Encoder {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/golden/models/bert-mean-norm");
+        temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), &Device::flex())
+            .unwrap()
+            .encoder
+    }
+
+    #[test]
+    fn the_content_decides_the_task() {
+        let pairs = "{\"anchor\": \"a\", \"positive\": \"x\"}\n{\"anchor\": \"b\", \"positive\": \"x\"}\n";
+        assert_eq!((task(pairs).name(), task(pairs).size()), ("retrieval", 3));
+        let triplet = "{\"anchor\": \"a\", \"positive\": \"x\", \"negative\": \"y\"}\n";
+        assert_eq!((task(triplet).name(), task(triplet).size()), ("triplets", 3));
+        let row =
+            |score: &str| format!("{{\"sentence1\": \"a\", \"sentence2\": \"x\", \"score\": {score}}}\n");
+        assert_eq!(task(&(row("0") + &row("1"))).name(), "pair_classification");
+        assert_eq!(task(&(row("0.5") + &row("1"))).name(), "sts");
+        assert_eq!(task(&(row("1") + &row("1"))).name(), "sts");
+    }
+
+    #[test]
+    fn every_task_reports_its_default_metric_and_all_its_texts() {
+        let scored = |scores: [f32; 3]| {
+            let rows = [("a cat", "a dog"), ("rain", "sun"), ("one", "two")];
+            let rows = rows.iter().zip(scores);
+            rows.map(|((a, b), score)| {
+                format!("{{\"sentence1\": \"{a}\", \"sentence2\": \"{b}\", \"score\": {score}}}\n")
+            })
+            .collect::<String>()
+        };
+        let tasks = [
+            "{\"anchor\": \"a\", \"positive\": \"x\"}\n{\"anchor\": \"b\", \"positive\": \"y\"}\n".to_owned(),
+            "{\"anchor\": \"a\", \"positive\": \"x\", \"negative\": \"y\"}\n".to_owned(),
+            scored([0.0, 1.0, 1.0]),
+            scored([0.0, 0.5, 1.0]),
+        ];
+        let encoder = encoder();
+        for content in tasks {
+            let task = task(&content);
+            let prompts = Prompts::of_contract(&encoder.contract, &task).unwrap();
+            let mut done = 0;
+            let scores = task.evaluate(&encoder, &prompts, &mut |texts| done += texts).unwrap();
+            assert_eq!(done, task.size(), "{}", task.name());
+            assert!(scores.contains_key(task.default_metric()), "{}: {scores:?}", task.name());
+        }
+    }
+}
