@@ -20,7 +20,7 @@ def main():
     parser.add_argument("temper")
     parser.add_argument("--minilm", type=Path)
     arguments = parser.parse_args()
-    print(versions())
+    print(versions(), flush=True)
     checks, texts = Checks(), fixture_texts()
     bases = {path.name: path for path in sorted(FIXTURES.glob("bert-*"))}
     bases["all-MiniLM-L6-v2"] = arguments.minilm or minilm()
@@ -63,8 +63,9 @@ def with_prompts(checks, temper, texts, bases):
         content = {**json.loads(config.read_text()), "prompts": PROMPTS, "default_prompt_name": "query"}
         config.write_text(json.dumps(content))
         model = sentence_transformer(temper.export(base, f"export-prompts-{name}"))
-        checks.note(f"export {name} carries its prompts",
-                    model.prompts == PROMPTS and model.default_prompt_name == "query",
+        # The reader adds empty prompts of its own, so equality would ask too much.
+        carried = PROMPTS.items() <= model.prompts.items() and model.default_prompt_name == "query"
+        checks.note(f"export {name} carries its prompts", carried,
                     f"{model.prompts}, default {model.default_prompt_name}")
         for prompt in PROMPTS:
             checks.equal(f"export {name}, prompt {prompt}", temper.embed(base, texts, "--prompt", prompt),

@@ -22,7 +22,7 @@ def main():
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--minilm", type=Path)
     arguments = parser.parse_args()
-    print(versions())
+    print(versions(), flush=True)
     folder = arguments.minilm or minilm()
     checks, model = Checks(), sentence_transformer(folder)
     rows = pairs(arguments.pairs)
