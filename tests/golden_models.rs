@@ -83,7 +83,8 @@ fn hidden_states(encoder: &Encoder, texts: &[String], expected: &Tensors, name: 
     let (_, mask) = expected.i64("last_hidden_state.attention_mask");
     let ids = encoder.tokenizer().encode(&texts[..shape[0]], None).unwrap();
     let packed = PackedBatch::new(ids.iter().map(Vec::as_slice));
-    let found = parameters::values(encoder.network.hidden_states(&packed, &DropoutSites::off()));
+    let found =
+        parameters::values(encoder.network.hidden_states(&encoder.contract, &packed, &DropoutSites::off()));
     let real: Vec<f32> = values
         .chunks(shape[2])
         .zip(mask)

@@ -4,7 +4,9 @@
 mod data_sample;
 mod golden;
 mod golden_evaluators;
+mod golden_losses;
 mod golden_models;
+mod golden_trajectory;
 
 /// A test file that is not listed above would never run.
 #[test]

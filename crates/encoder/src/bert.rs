@@ -233,8 +233,6 @@ impl Fields<'_> {
 pub struct Bert {
     embeddings: Embeddings,
     encoder: Layers,
-    #[module(skip)]
-    config: BertConfig,
 }
 
 #[derive(Module, Debug)]
@@ -354,7 +352,6 @@ impl Bert {
                 layer_norm: LayerNorm::empty(dim, device),
             },
             encoder: Layers { layer: (0..config.num_hidden_layers).map(layer).collect() },
-            config: config.clone(),
         }
     }
 
@@ -362,8 +359,8 @@ impl Bert {
     ///
     /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
-    pub fn forward(&self, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
-        let (config, e) = (&self.config, &self.embeddings);
+    pub fn forward(&self, config: &BertConfig, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
+        let e = &self.embeddings;
         let mut hidden = embed_norm(
             e.word_embeddings.weight.val(),
             Some(e.position_embeddings.weight.val()),

@@ -20,7 +20,7 @@ use crate::weights::{NamedTensor, Weights};
 use crate::{Error, network::Network, parameters};
 
 /// What a fresh encoder looks like.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FreshConfig {
     /// Largest vocabulary; a small corpus gives a smaller one.

@@ -12,7 +12,8 @@ use crate::packed::PackedBatch;
 /// Every parameter of an encoder.
 #[derive(Module, Debug)]
 pub struct Network {
-    pub(crate) transformer: Bert,
+    /// Token ids to token vectors.
+    pub transformer: Bert,
     pub(crate) dense: Vec<Dense>,
 }
 
@@ -41,8 +42,13 @@ impl Network {
     ///
     /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
-    pub fn hidden_states(&self, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
-        self.transformer.forward(batch, dropout)
+    pub fn hidden_states(
+        &self,
+        contract: &Contract,
+        batch: &PackedBatch,
+        dropout: &DropoutSites,
+    ) -> Tensor<2> {
+        self.transformer.forward(contract.transformer(), batch, dropout)
     }
 
     /// One vector a sequence, through the whole chain.
@@ -51,7 +57,7 @@ impl Network {
     /// - output: `[batch, full_dim]`
     pub fn forward(&self, contract: &Contract, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
         let mut dense = self.dense.iter();
-        let hidden = self.hidden_states(batch, dropout);
+        let hidden = self.hidden_states(contract, batch, dropout);
         contract.modules.iter().fold(hidden, |x, module| match module {
             ModuleSpec::Transformer(_) => x,
             ModuleSpec::Pooling(spec) => pooled(x, batch, spec),

@@ -26,7 +26,7 @@ pub use event::{Event, Outcome, Stamped};
 pub use folder::RunFolder;
 pub use log::{EventLog, read_events};
 pub use manifest::{Base, DataFile, RunManifest};
-pub use naming::default_root;
+pub use naming::{default_root, rfc3339};
 pub use reference::{Which, parse_reference};
 pub use sealed::{SealedWriter, clean_partials, remove, verify};
 pub use sink::Sink;

@@ -32,6 +32,11 @@ pub(crate) fn folder_name_at(name: &str, now: SystemTime) -> String {
     folder_name(name, &timestamp.to_zoned(jiff::tz::TimeZone::system()))
 }
 
+/// A point in time as RFC 3339, in UTC.
+pub fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
 fn folder_name(name: &str, now: &jiff::Zoned) -> String {
     format!("{name}-{}", now.strftime("%Y%m%d-%H%M%S"))
 }

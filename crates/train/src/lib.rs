@@ -1,1 +1,23 @@
-//! placeholder
+//! Training: losses, optimizer, schedule, checkpoint, and the loop.
+
+mod batches;
+pub mod checkpoint;
+pub mod config;
+mod error;
+pub mod losses;
+pub mod memory;
+pub mod optimizer;
+pub mod parse;
+mod plan;
+mod prepare;
+mod run;
+pub mod schedule;
+mod start;
+
+pub use batches::{MicroBatch, StepOrder};
+pub use config::Config;
+pub use error::Error;
+pub use plan::{Plan, plan};
+pub use prepare::{Prepared, prepare};
+pub use run::{Job, Report, Stop, run};
+pub use start::{Allowed, create, resume};

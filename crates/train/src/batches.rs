@@ -1,0 +1,155 @@
+//! Which examples each optimizer step sees, and their tokens, made ahead on a thread of their own.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+use temper_data::{Dataset, batch_count, epoch_batches};
+use temper_encoder::{Encoder, PackedBatch};
+
+use crate::config::Config;
+
+/// Steps that may be tokenized ahead.
+const AHEAD: usize = 4;
+
+/// The order of examples over a whole run, a pure function of config and data.
+#[derive(Debug, Clone)]
+pub struct StepOrder<'a> {
+    dataset: &'a Dataset,
+    config: &'a Config,
+    /// First step of each epoch, and behind them the number of all steps.
+    epoch_starts: Vec<u64>,
+}
+
+/// One forward pass: all columns of a batch, packed, column after column.
+#[derive(Debug)]
+pub struct MicroBatch {
+    /// Indices of the examples.
+    pub examples: Vec<usize>,
+    /// All texts: anchors, then positives, then negatives.
+    pub packed: PackedBatch,
+    /// One label an example, for scored pairs.
+    pub labels: Vec<f32>,
+    /// Equal exactly where texts are equal, `[columns][batch]`.
+    pub text_ids: Vec<Vec<u64>>,
+}
+
+/// The forward passes of one optimizer step.
+pub type StepBatches = Result<Vec<MicroBatch>, temper_encoder::Error>;
+
+impl<'a> StepOrder<'a> {
+    /// Lays out the epochs of a run.
+    pub fn new(dataset: &'a Dataset, config: &'a Config) -> Self {
+        let train = &config.train;
+        let mut epoch_starts = vec![0];
+        for epoch in 0.. {
+            let start = epoch_starts[epoch as usize];
+            let done =
+                if train.max_steps > 0 { start >= train.max_steps } else { epoch >= train.num_train_epochs };
+            let batches = if done { 0 } else { Self::count(dataset, config, epoch) };
+            if batches == 0 {
+                break;
+            }
+            epoch_starts.push(start + batches.div_ceil(train.gradient_accumulation_steps) as u64);
+        }
+        if train.max_steps > 0 {
+            let last = epoch_starts.len() - 1;
+            epoch_starts[last] = epoch_starts[last].min(train.max_steps);
+        }
+        Self { dataset, config, epoch_starts }
+    }
+
+    fn count(dataset: &Dataset, config: &Config, epoch: u64) -> usize {
+        let t = &config.train;
+        let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
+        batch_count(dataset, sampler, size, config.seed, epoch, t.dataloader_drop_last)
+    }
+
+    /// Optimizer steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        *self.epoch_starts.last().expect("this is a bug: there is always a first boundary")
+    }
+
+    /// Epochs done after `step` steps, as a fraction.
+    pub fn epoch_at(&self, step: u64) -> f64 {
+        let epoch = self.epoch_starts.partition_point(|s| *s <= step) - 1;
+        match self.epoch_starts.get(epoch + 1) {
+            Some(end) => {
+                let start = self.epoch_starts[epoch];
+                epoch as f64 + (step - start) as f64 / (end - start) as f64
+            }
+            None => epoch as f64,
+        }
+    }
+
+    /// The examples of every step from `first` on, one list a forward pass.
+    pub fn steps_from(&self, first: u64) -> impl Iterator<Item = Vec<Vec<usize>>> + use<'_, 'a> {
+        let t = &self.config.train;
+        let epochs = self.epoch_starts.windows(2).enumerate().filter(move |(_, w)| w[1] > first);
+        epochs.flat_map(move |(epoch, window)| {
+            let batches = epoch_batches(
+                self.dataset,
+                t.batch_sampler,
+                t.per_device_train_batch_size,
+                self.config.seed,
+                epoch as u64,
+                t.dataloader_drop_last,
+            );
+            let steps: Vec<_> = batches.chunks(t.gradient_accumulation_steps).map(<[_]>::to_vec).collect();
+            let (skip, take) = (first.saturating_sub(window[0]), window[1] - window[0]);
+            steps.into_iter().take(take as usize).skip(skip as usize)
+        })
+    }
+
+    /// Tokenizes the steps from `first` on, ahead of the loop, on a thread of `scope`.
+    pub fn prefetch<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        encoder: &'scope Encoder,
+        first: u64,
+    ) -> Receiver<StepBatches> {
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || self.send_all(encoder, first, &sender));
+        receiver
+    }
+
+    fn send_all(&self, encoder: &Encoder, first: u64, sender: &SyncSender<StepBatches>) {
+        for step in self.steps_from(first) {
+            let batches = step.into_iter().map(|examples| self.tokenize(encoder, examples)).collect();
+            if sender.send(batches).is_err() {
+                return; // the loop ended early
+            }
+        }
+    }
+
+    /// One forward pass's input.
+    pub fn tokenize(
+        &self,
+        encoder: &Encoder,
+        examples: Vec<usize>,
+    ) -> Result<MicroBatch, temper_encoder::Error> {
+        let prompts = &self.config.prompts;
+        let mut sequences = Vec::new();
+        let mut text_ids = Vec::new();
+        for column in 0..self.dataset.kind.columns() {
+            let texts: Vec<&str> =
+                examples.iter().map(|i| self.dataset.examples[*i].texts[column].as_str()).collect();
+            let prompt = if column == 0 { &prompts.anchor } else { &prompts.positive };
+            sequences.extend(encoder.tokenizer().encode(&texts, prompt.as_deref())?);
+            text_ids.push(texts.iter().map(text_id).collect());
+        }
+        let labels = examples.iter().filter_map(|i| self.dataset.examples[*i].label).collect();
+        Ok(MicroBatch {
+            packed: PackedBatch::new(sequences.iter().map(Vec::as_slice)),
+            examples,
+            labels,
+            text_ids,
+        })
+    }
+}
+
+fn text_id(text: &&str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

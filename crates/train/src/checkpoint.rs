@@ -1,0 +1,102 @@
+//! A checkpoint: a model folder, the optimizer's moments and the loop's state, whole or not there.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use temper_encoder::reference::MODEL_FOLDER;
+use temper_encoder::{Encoder, Precision, parameters, write};
+use temper_runs::SealedWriter;
+
+use crate::error::Error;
+use crate::optimizer::{Moments, Optimizer};
+
+/// The loop's state at the end of an optimizer step. Nothing random is in it: every random value is a function of
+/// (seed, stream, step).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Completed optimizer steps.
+    pub step: u64,
+    /// Step and score of the best evaluation.
+    pub best: Option<(u64, f64)>,
+    /// The deciding score before the first step.
+    pub baseline: Option<f64>,
+    /// Evaluations since the best one.
+    pub without_improvement: u64,
+    /// Sum of losses since the last log line.
+    pub loss_sum: f64,
+    /// Number of losses in the sum.
+    pub loss_count: u64,
+    /// blake3 of the resolved config.
+    pub config_hash: String,
+    /// blake3 of every data file.
+    pub data_hashes: Vec<String>,
+}
+
+const STATE: &str = "state.json";
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// Writes a checkpoint at `path`.
+pub fn save(path: &Path, encoder: &Encoder, optimizer: &Optimizer, state: &State) -> Result<(), Error> {
+    let mut writer = SealedWriter::new(path)?;
+    for (name, bytes) in write::files(encoder, Precision::F32)? {
+        writer.write_file(&format!("{MODEL_FOLDER}/{name}"), |w| w.write_all(&bytes))?;
+    }
+    writer.write_file(OPTIMIZER, |w| write_moments(w, optimizer))?;
+    let text = serde_json::to_vec_pretty(state)
+        .map_err(|e| Error::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
+    writer.write_file(STATE, |w| w.write_all(&text))?;
+    writer.seal(serde_json::json!({"step": state.step}))?;
+    Ok(())
+}
+
+/// Reads the loop's state of a verified checkpoint.
+pub fn read_state(path: &Path) -> Result<State, Error> {
+    let file = path.join(STATE);
+    let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Checkpoint { path: file, problem: e.to_string() })
+}
+
+/// Restores the optimizer of a verified checkpoint.
+pub fn read_optimizer(path: &Path, optimizer: &mut Optimizer, step: u64) -> Result<(), Error> {
+    let file = path.join(OPTIMIZER);
+    let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+    let mut moments = BTreeMap::new();
+    for name in tensors.names() {
+        let Some(parameter) = name.strip_suffix("#first") else { continue };
+        let flat = |kind: &str| -> Result<Tensor<1>, Error> {
+            let view = tensors.tensor(&format!("{parameter}#{kind}")).map_err(|e| broken(e.to_string()))?;
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+            let length = values.len();
+            Ok(Tensor::from_data(TensorData::new(values, [length]), &Device::flex()))
+        };
+        moments.insert(parameter.to_owned(), Moments { first: flat("first")?, second: flat("second")? });
+    }
+    optimizer.moments = moments;
+    optimizer.step = step;
+    Ok(())
+}
+
+fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer) -> std::io::Result<()> {
+    let values: Vec<(String, Vec<f32>)> = optimizer
+        .moments
+        .iter()
+        .flat_map(|(name, m)| {
+            [
+                (format!("{name}#first"), parameters::values(m.first.clone())),
+                (format!("{name}#second"), parameters::values(m.second.clone())),
+            ]
+        })
+        .collect();
+    let views = values.iter().map(|(name, values)| {
+        TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values)).map(|view| (name, view))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?;
+    writer.write_all(&safetensors::serialize(views, None).map_err(std::io::Error::other)?)
+}

@@ -1,0 +1,238 @@
+//! Config text to [`Config`]: overrides, one strict parse, cross-field rules.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// Keys that people know by other names, and what they are called here.
+const ALIASES: &[(&str, &str)] = &[
+    ("lr", "train.learning_rate"),
+    ("optim", "[train]"),
+    ("training", "[train]"),
+    ("epochs", "train.num_train_epochs"),
+    ("num_epochs", "train.num_train_epochs"),
+    ("batch_size", "train.per_device_train_batch_size"),
+    ("train_batch_size", "train.per_device_train_batch_size"),
+    ("per_device_eval_batch_size", "nothing: evaluation batches are cut by token budget"),
+    ("accumulation_steps", "train.gradient_accumulation_steps"),
+    ("scheduler", "train.lr_scheduler_type"),
+    ("warmup", "train.warmup_ratio or train.warmup_steps"),
+    ("grad_clip", "train.max_grad_norm"),
+    ("max_norm", "train.max_grad_norm"),
+    ("clip", "train.max_grad_norm"),
+    ("evaluation_strategy", "train.eval_steps"),
+    ("eval_strategy", "train.eval_steps"),
+    ("save_strategy", "train.save_steps"),
+    ("logging_strategy", "train.logging_steps"),
+    ("load_best_model_at_end", "nothing: RUN names the best checkpoint"),
+    ("greater_is_better", "nothing: every score is better when larger"),
+    ("drop_last", "train.dataloader_drop_last"),
+    ("output_dir", "runs"),
+    ("run_name", "name"),
+    ("model_name_or_path", "model.base"),
+    ("base_model", "model.base"),
+    ("train_file", "data.train"),
+    ("validation_file", "data.eval"),
+    ("temperatur", "loss.temperature"),
+    ("no_duplicates", "train.batch_sampler = \"no_duplicates\""),
+    ("use_cpu", "device = \"cpu\""),
+    ("no_cuda", "device = \"cpu\""),
+    ("data_seed", "seed"),
+    ("optimizer", "nothing: the optimizer is AdamW"),
+    ("fp16", "nothing: training is f32 on the CPU"),
+    ("bf16", "nothing: training is f32 on the CPU"),
+];
+
+/// Reads a config file and applies `--set key=value` overrides to its text.
+pub fn read(path: &Path, overrides: &[String]) -> Result<Config, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    parse(path, &text, overrides)
+}
+
+/// Parses config text; `path` is for messages, relative paths in it stay relative to the working folder.
+pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Config, Error> {
+    let mut document: DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| config_error(path, text, e.span(), e.message()))?;
+    for assignment in overrides {
+        set(&mut document, assignment)?;
+    }
+    let text = document.to_string();
+    let config: Config =
+        toml::from_str(&text).map_err(|e| config_error(path, &text, e.span(), e.message()))?;
+    check(&config).map_err(|problem| Error::Config {
+        path: path.to_owned(),
+        line: None,
+        problem,
+        hint: None,
+    })?;
+    Ok(config)
+}
+
+/// Applies one `key=value`; a value that is no TOML is taken as a string.
+fn set(document: &mut DocumentMut, assignment: &str) -> Result<(), Error> {
+    let (key, value) = assignment.split_once('=').ok_or_else(|| Error::Override {
+        assignment: assignment.to_owned(),
+        problem: "expected key=value, as in train.learning_rate=3e-5".to_owned(),
+    })?;
+    let value = value.trim().parse::<Value>().unwrap_or_else(|_| Value::from(value));
+    let path: Vec<&str> = key.trim().split('.').collect();
+    let (last, tables) = path.split_last().expect("this is a bug: split gives at least one part");
+    let mut item: &mut Item = document.as_item_mut();
+    for name in tables {
+        let table = item.as_table_like_mut().ok_or_else(|| Error::Override {
+            assignment: assignment.to_owned(),
+            problem: format!("`{name}` lies below a key that is not a table"),
+        })?;
+        item = table.entry(name).or_insert(Item::Table(Table::new()));
+    }
+    let table = item.as_table_like_mut().ok_or_else(|| Error::Override {
+        assignment: assignment.to_owned(),
+        problem: "the key lies below one that is not a table".to_owned(),
+    })?;
+    table.insert(last, Item::Value(value));
+    Ok(())
+}
+
+fn config_error(path: &Path, text: &str, span: Option<std::ops::Range<usize>>, message: &str) -> Error {
+    let line = span.map(|s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+    Error::Config { path: path.to_owned(), line, hint: hint(message), problem: message.trim().to_owned() }
+}
+
+/// Our name for the key that an "unknown field" message complains about.
+fn hint(message: &str) -> Option<String> {
+    let unknown = message.split("unknown field `").nth(1)?.split('`').next()?;
+    let (_, ours) = ALIASES.iter().find(|(theirs, _)| *theirs == unknown)?;
+    Some(format!("`{unknown}` is here: {ours}"))
+}
+
+/// Rules between fields.
+fn check(config: &Config) -> Result<(), String> {
+    let train = &config.train;
+    let share = |name: &str, value: f64| {
+        if (0.0..=1.0).contains(&value) {
+            Ok(())
+        } else {
+            Err(format!("`{name}` is {value}, expected 0 to 1"))
+        }
+    };
+    match (&config.model.base, &config.model.fresh) {
+        (Some(_), Some(_)) => return Err("`model.base` and `[model.fresh]` exclude each other".to_owned()),
+        (None, None) => {
+            return Err("`model.base` is missing (or `[model.fresh]` for a random encoder)".to_owned());
+        }
+        _ => {}
+    }
+    if config.data.train.is_empty() {
+        return Err("`data.train` names no file".to_owned());
+    }
+    if config.device != "cpu" {
+        return Err(format!("`device` is `{}`; this build trains on: cpu", config.device));
+    }
+    if train.per_device_train_batch_size == 0
+        || train.gradient_accumulation_steps == 0
+        || train.logging_steps == 0
+    {
+        return Err(
+            "`per_device_train_batch_size`, `gradient_accumulation_steps` and `logging_steps` must be at least 1"
+                .to_owned(),
+        );
+    }
+    if train.num_train_epochs == 0 && train.max_steps == 0 {
+        return Err("`num_train_epochs` and `max_steps` are both 0: nothing to do".to_owned());
+    }
+    share("data.held_out", config.data.held_out)?;
+    share("train.warmup_ratio", train.warmup_ratio)?;
+    let positive = [("train.learning_rate", train.learning_rate), ("train.adam_epsilon", train.adam_epsilon)];
+    for (name, value) in positive {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(format!("`{name}` is {value}, expected a positive number"));
+        }
+    }
+    let not_negative = [
+        ("train.weight_decay", train.weight_decay),
+        ("train.max_grad_norm", train.max_grad_norm),
+        ("train.eval_steps", train.eval_steps),
+        ("train.save_steps", train.save_steps),
+        ("train.early_stopping_threshold", train.early_stopping_threshold),
+        ("model.dropout", config.model.dropout.unwrap_or(0.0)),
+    ];
+    for (name, value) in not_negative {
+        if !(value.is_finite() && value >= 0.0) {
+            return Err(format!("`{name}` is {value}, expected 0 or more"));
+        }
+    }
+    for (name, value) in [("train.adam_beta1", train.adam_beta1), ("train.adam_beta2", train.adam_beta2)] {
+        if !(0.0..1.0).contains(&value) {
+            return Err(format!("`{name}` is {value}, expected 0 or more and below 1"));
+        }
+    }
+    config.loss.check()
+}
+
+/// The config as TOML, as it is kept in the run folder.
+pub fn to_toml(config: &Config) -> Result<String, Error> {
+    toml::to_string(config).map_err(|e| Error::Config {
+        path: PathBuf::from("config.toml"),
+        line: None,
+        problem: e.to_string(),
+        hint: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const MINIMAL: &str = "[model]\nbase = \"m\"\n[data]\ntrain = [\"t.jsonl\"]\n";
+
+    fn message(text: &str, overrides: &[&str]) -> String {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        parse(Path::new("x.toml"), text, &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_smallest_config_has_every_default() {
+        let config = parse(Path::new("x.toml"), MINIMAL, &[]).unwrap();
+        assert_eq!(config.train, crate::config::TrainConfig::default());
+        assert_eq!(config.seed, 42);
+    }
+
+    #[test]
+    fn a_resolved_config_reads_back_the_same() {
+        let overrides = ["train.learning_rate=3e-5".to_owned(), "prompts.anchor=query: ".to_owned()];
+        let config = parse(Path::new("x.toml"), MINIMAL, &overrides).unwrap();
+        assert_eq!(config.train.learning_rate, 3e-5);
+        assert_eq!(config.prompts.anchor.as_deref(), Some("query: "));
+        assert_eq!(parse(Path::new("y.toml"), &to_toml(&config).unwrap(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn a_typo_names_its_line() {
+        let text = format!("{MINIMAL}[loss]\nscal = 20\n");
+        let message = message(&text, &[]);
+        assert!(message.contains("line 6") && message.contains("unknown field `scal`"), "{message}");
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_is_answered_with_ours() {
+        let error = parse(Path::new("x.toml"), &format!("{MINIMAL}[train]\nlr = 1\n"), &[]).unwrap_err();
+        let Error::Config { hint, .. } = error else { panic!("{error}") };
+        assert_eq!(hint.unwrap(), "`lr` is here: train.learning_rate");
+    }
+
+    #[test]
+    fn scale_and_temperature_exclude_each_other() {
+        let message = message(MINIMAL, &["loss.scale=20", "loss.temperature=0.05"]);
+        assert!(message.contains("`scale` and `temperature`"), "{message}");
+    }
+
+    #[test]
+    fn an_override_without_a_value_is_named() {
+        assert!(message(MINIMAL, &["train.seed"]).contains("key=value"));
+    }
+}

@@ -1,0 +1,386 @@
+//! The training loop: one function that reads from top to bottom, and the steps it is made of.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use temper_data::random;
+use temper_encoder::reference::MODEL_FOLDER;
+use temper_encoder::{DropoutSites, Encoder, Network};
+use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
+
+use crate::batches::{MicroBatch, StepOrder};
+use crate::checkpoint::{self, State};
+use crate::config::Config;
+use crate::error::Error;
+use crate::losses::LossInput;
+use crate::optimizer::{NamedGradients, Optimizer};
+use crate::plan::Plan;
+use crate::prepare::{Prepared, prompts, score_name};
+use crate::schedule::Schedule;
+
+/// A run that is ready to start or to go on.
+#[derive(Debug)]
+pub struct Job {
+    /// The resolved config.
+    pub config: Config,
+    /// Encoder, examples, tasks.
+    pub prepared: Prepared,
+    /// The run's folder, config and manifest already in it.
+    pub folder: RunFolder,
+    /// The state to go on from; the default one for a new run.
+    pub state: State,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Completed optimizer steps.
+    pub step: u64,
+    /// Step and deciding score of the best checkpoint.
+    pub best: Option<(u64, f64)>,
+    /// The deciding score before the first step.
+    pub baseline: Option<f64>,
+    /// Name of the deciding score.
+    pub metric: String,
+}
+
+/// Set to a signal's number to end the run after the current step.
+pub type Stop = AtomicI32;
+
+/// Trains until the last step, an early stop, or a signal.
+pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
+    let order = StepOrder::new(&job.prepared.dataset, &job.config);
+    let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
+    let mut looping = Loop::start(job, &order, observe)?;
+    looping.announce(&plan)?;
+    if looping.state.step == 0 {
+        looping.evaluate()?;
+    }
+    let outcome = std::thread::scope(|scope| {
+        let encoder = &job.prepared.encoder;
+        let batches = order.prefetch(scope, encoder, looping.state.step);
+        for step in batches {
+            looping.step(&step?)?;
+            if looping.log_due() {
+                looping.log();
+            }
+            if looping.evaluation_due() {
+                let best = looping.evaluate()?;
+                looping.save("evaluation", best)?;
+            } else if looping.save_due() {
+                looping.save("save_steps", false)?;
+            }
+            if looping.out_of_patience() {
+                return Ok(Outcome::EarlyStopped);
+            }
+            if stop.load(Ordering::SeqCst) != 0 {
+                looping.save_now("interrupted")?;
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        looping.save_now("end")?;
+        Ok::<_, Error>(Outcome::Completed)
+    })?;
+    Ok(looping.finish(outcome))
+}
+
+struct Loop<'a> {
+    job: &'a Job,
+    order: &'a StepOrder<'a>,
+    /// Taken out only while the optimizer updates it.
+    network: Option<Network>,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    state: State,
+    sink: Sink,
+    observe: &'a mut dyn FnMut(&Event),
+    saved_at: Option<u64>,
+    norm: f64,
+    clock: Clock,
+}
+
+/// Work and time since the last log line.
+struct Clock {
+    started: Instant,
+    since: Instant,
+    examples: u64,
+    tokens: u64,
+}
+
+impl<'a> Loop<'a> {
+    fn start(
+        job: &'a Job,
+        order: &'a StepOrder<'a>,
+        observe: &'a mut dyn FnMut(&Event),
+    ) -> Result<Self, Error> {
+        let step = job.state.step;
+        let mut optimizer = Optimizer::new(&job.config.train);
+        if step > 0 {
+            checkpoint::read_optimizer(&job.folder.resolve(Which::Step(step))?, &mut optimizer, step)?;
+        }
+        let clock = Clock { started: Instant::now(), since: Instant::now(), examples: 0, tokens: 0 };
+        Ok(Self {
+            job,
+            order,
+            network: Some(job.prepared.encoder.network.clone().train()),
+            optimizer,
+            schedule: Schedule::new(&job.config.train, order.total_steps()),
+            state: job.state.clone(),
+            sink: Sink::resume(&job.folder, step)?,
+            observe,
+            saved_at: (step > 0).then_some(step),
+            norm: 0.0,
+            clock,
+        })
+    }
+
+    fn network(&self) -> &Network {
+        self.network.as_ref().expect("this is a bug: the network is only away during an update")
+    }
+
+    fn emit(&mut self, event: Event) {
+        (self.observe)(&event);
+        for warning in self.sink.emit(event) {
+            (self.observe)(&warning);
+        }
+    }
+
+    fn announce(&mut self, plan: &Plan) -> Result<(), Error> {
+        let step = self.state.step;
+        let value = serde_json::to_value(plan).map_err(|e| Error::Plan(e.to_string()))?;
+        self.emit(Event::Started {
+            run: self.job.folder.name(),
+            step,
+            total_steps: plan.total_steps,
+            plan: value,
+        });
+        let warnings: Vec<String> =
+            self.job.prepared.warnings.iter().cloned().chain(plan.warnings()).collect();
+        for message in warnings {
+            self.emit(Event::Warned { step, message });
+        }
+        Ok(())
+    }
+
+    /// One optimizer step: forward, loss, backward for every micro-batch, then clip and update.
+    fn step(&mut self, batches: &[MicroBatch]) -> Result<(), Error> {
+        let mut gradients = NamedGradients::default();
+        let mut loss = 0.0;
+        for (index, batch) in batches.iter().enumerate() {
+            loss += self.forward_backward(batch, index, batches.len(), &mut gradients);
+        }
+        loss /= batches.len() as f64;
+        self.norm = gradients.norm();
+        for (what, value) in [("loss", loss), ("gradient norm", self.norm)] {
+            if !value.is_finite() {
+                return Err(self.not_finite(what, value, batches));
+            }
+        }
+        let learning_rate = self.schedule.at(self.state.step);
+        let optimizer = &mut self.optimizer;
+        self.network = self.network.take().map(|n| optimizer.update(n, gradients, self.norm, learning_rate));
+        self.state.step += 1;
+        self.state.loss_sum += loss;
+        self.state.loss_count += 1;
+        self.clock.examples += batches.iter().map(|b| b.examples.len() as u64).sum::<u64>();
+        self.clock.tokens += batches.iter().map(|b| b.packed.tokens() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    fn forward_backward(
+        &self,
+        batch: &MicroBatch,
+        index: usize,
+        of: usize,
+        gradients: &mut NamedGradients,
+    ) -> f64 {
+        let contract = &self.job.prepared.encoder.contract;
+        let stream = format!("dropout/{index}");
+        let dropout = DropoutSites::on(random::key(self.job.config.seed, &stream, self.state.step));
+        let network = self.network();
+        let pooled = network.forward(contract, &batch.packed, &dropout);
+        let columns = split_columns(pooled, batch.text_ids.len());
+        let input = LossInput { columns, labels: batch.labels.clone(), text_ids: batch.text_ids.clone() };
+        let loss = self.job.prepared.loss.forward(input);
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        gradients.add(network, loss.backward(), 1.0 / of as f64);
+        value
+    }
+
+    /// Saves the state before the bad step and says which examples were in it.
+    fn not_finite(&mut self, what: &'static str, value: f64, batches: &[MicroBatch]) -> Error {
+        let step = self.state.step;
+        let saved = match self.save_now("not finite") {
+            Ok(()) => self.job.folder.reference(Which::Step(step)),
+            Err(error) => format!("(not saved: {error})"),
+        };
+        let dataset = &self.job.prepared.dataset;
+        let places: Vec<String> = batches
+            .iter()
+            .flat_map(|b| &b.examples)
+            .map(|i| dataset.examples[*i].origin)
+            .map(|o| format!("{}:{}", dataset.files[o.file as usize].path.display(), o.line))
+            .collect();
+        let message = format!("{what} of step {} is {value}", step + 1);
+        self.emit(Event::Finished {
+            step,
+            outcome: Outcome::Failed,
+            best_step: self.state.best.map(|b| b.0),
+            message,
+        });
+        Error::NotFinite { what, step: step + 1, value, saved, examples: places.join(" ") }
+    }
+
+    /// The encoder with the parameters of this step.
+    fn encoder(&self) -> Encoder {
+        self.job.prepared.encoder.with_network(self.network().valid())
+    }
+
+    /// Scores every task; says whether this is the best so far.
+    fn evaluate(&mut self) -> Result<bool, Error> {
+        if self.job.prepared.tasks.is_empty() {
+            return Ok(false);
+        }
+        let started = Instant::now();
+        let encoder = self.encoder();
+        let prompts = prompts(&self.job.config);
+        let mut scores = BTreeMap::new();
+        for (name, task) in &self.job.prepared.tasks {
+            let found = task.evaluate(&encoder, &prompts, &mut |_| ())?;
+            scores.extend(found.into_iter().map(|(score, value)| (score_name(name, &score), value)));
+        }
+        let metric = &self.job.prepared.metric;
+        let score = *scores.get(metric).ok_or_else(|| {
+            let known = scores.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Error::Plan(format!("train.metric_for_best_model `{metric}` is not among the scores: {known}"))
+        })?;
+        let best = self.record(score);
+        self.emit(Event::Evaluated {
+            step: self.state.step,
+            epoch: self.order.epoch_at(self.state.step),
+            scores,
+            metric: metric.clone(),
+            best,
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(best)
+    }
+
+    /// Keeps the books on the deciding score; the score before the first step is the baseline, not a candidate.
+    fn record(&mut self, score: f64) -> bool {
+        if self.state.step == 0 {
+            self.state.baseline = Some(score);
+            return false;
+        }
+        let threshold = self.job.config.train.early_stopping_threshold;
+        let best = self.state.best.is_none_or(|(_, before)| score > before + threshold);
+        if best {
+            self.state.best = Some((self.state.step, score));
+            self.state.without_improvement = 0;
+        } else {
+            self.state.without_improvement += 1;
+        }
+        best
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let patience = self.job.config.train.early_stopping_patience;
+        patience > 0 && self.state.without_improvement >= patience
+    }
+
+    fn total(&self) -> u64 {
+        self.order.total_steps()
+    }
+
+    fn log_due(&self) -> bool {
+        let (step, every) = (self.state.step, self.job.config.train.logging_steps);
+        step.is_multiple_of(every) || step == 1 || step == self.total()
+    }
+
+    fn evaluation_due(&self) -> bool {
+        due(self.state.step, self.job.config.train.eval_steps, self.total())
+            || self.state.step == self.total()
+    }
+
+    fn save_due(&self) -> bool {
+        due(self.state.step, self.job.config.train.save_steps, self.total())
+    }
+
+    fn log(&mut self) {
+        let seconds = self.clock.since.elapsed().as_secs_f64().max(1e-9);
+        let event = Event::Step {
+            step: self.state.step,
+            epoch: self.order.epoch_at(self.state.step),
+            loss: self.state.loss_sum / self.state.loss_count.max(1) as f64,
+            learning_rate: self.schedule.at(self.state.step - 1),
+            grad_norm: self.norm,
+            examples: self.clock.examples,
+            tokens: self.clock.tokens,
+            examples_per_second: self.clock.examples as f64 / seconds,
+            tokens_per_second: self.clock.tokens as f64 / seconds,
+            elapsed_seconds: self.clock.started.elapsed().as_secs_f64(),
+        };
+        self.emit(event);
+        (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
+        self.clock = Clock { since: Instant::now(), examples: 0, tokens: 0, ..self.clock };
+    }
+
+    /// Saves unless this very step is saved already.
+    fn save_now(&mut self, reason: &str) -> Result<(), Error> {
+        if self.saved_at == Some(self.state.step) { Ok(()) } else { self.save(reason, false) }
+    }
+
+    fn save(&mut self, reason: &str, best: bool) -> Result<(), Error> {
+        let (folder, step) = (&self.job.folder, self.state.step);
+        self.sink.sync()?;
+        checkpoint::save(&folder.checkpoint(step), &self.encoder(), &self.optimizer, &self.state)?;
+        let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
+        folder.write_index(&index)?;
+        folder.prune(&index)?;
+        self.saved_at = Some(step);
+        let path = folder.checkpoint(step).join(MODEL_FOLDER).display().to_string();
+        self.emit(Event::Saved { step, path, reason: reason.to_owned() });
+        Ok(())
+    }
+
+    fn finish(mut self, outcome: Outcome) -> Report {
+        let report = Report {
+            outcome,
+            step: self.state.step,
+            best: self.state.best,
+            baseline: self.state.baseline,
+            metric: self.job.prepared.metric.clone(),
+        };
+        let best_step = report.best.map(|(step, _)| step);
+        self.emit(Event::Finished { step: report.step, outcome, best_step, message: String::new() });
+        report
+    }
+}
+
+/// Whether `step` is a multiple of `every` steps; below 1, `every` is a share of `total`, and 0 is never.
+fn due(step: u64, every: f64, total: u64) -> bool {
+    let every = if every < 1.0 { (total as f64 * every).round() as u64 } else { every as u64 };
+    every > 0 && step.is_multiple_of(every)
+}
+
+/// `[columns * batch, dim]` to one matrix a column.
+fn split_columns(pooled: Tensor<2>, columns: usize) -> Vec<Tensor<2>> {
+    pooled.chunk(columns, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_steps_or_shares() {
+        assert!(due(40, 20.0, 100) && !due(41, 20.0, 100));
+        assert!(due(25, 0.25, 100) && !due(26, 0.25, 100));
+        assert!(!due(100, 0.0, 100));
+    }
+}

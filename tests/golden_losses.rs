@@ -1,0 +1,98 @@
+//! Every supported loss against the reference's value and gradients.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::Value;
+use temper_train::losses::{Loss, LossInput, MultipleNegativesRanking, ScoreFunction};
+
+use crate::golden::{self, Tensors};
+
+#[test]
+fn golden_losses() {
+    let folder = golden::folder().join("losses");
+    let tensors = Tensors::read(&folder.join("losses.safetensors"));
+    let text = std::fs::read(folder.join("losses.json")).unwrap();
+    let cases: Value = serde_json::from_slice(&text).unwrap();
+    let mut checked = 0;
+    for case in cases["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let listed = golden::UNSUPPORTED_LOSSES.contains(&name);
+        match (loss(case), listed) {
+            (Some(loss), false) => check(name, case, loss, &tensors),
+            (None, true) => continue,
+            (Some(_), true) => panic!("{name} is supported but still listed as unsupported"),
+            (None, false) => panic!("{name} is neither supported nor listed in tests/golden.rs"),
+        }
+        checked += 1;
+    }
+    assert!(checked > 0);
+}
+
+/// The loss a case describes, if temper has it.
+fn loss(case: &Value) -> Option<Loss> {
+    let params = &case["params"];
+    let only = |known: &[&str]| params.as_object().unwrap().keys().all(|k| known.contains(&k.as_str()));
+    let scale = params["scale"].as_f64().unwrap_or(20.0);
+    let ranking = |symmetric, similarity| {
+        Some(Loss::MultipleNegativesRanking(MultipleNegativesRanking {
+            scale,
+            symmetric,
+            mask_duplicates: true,
+            similarity,
+        }))
+    };
+    match case["loss"].as_str().unwrap() {
+        "CosineSimilarityLoss" => Some(Loss::CosineSimilarity),
+        "CoSENTLoss" => Some(Loss::Cosent(scale)),
+        "MultipleNegativesSymmetricRankingLoss" => ranking(true, ScoreFunction::Cosine),
+        "MultipleNegativesRankingLoss" if only(&["scale", "similarity", "directions", "partition_mode"]) => {
+            let similarity = match params["similarity"].as_str() {
+                None | Some("cosine") => ScoreFunction::Cosine,
+                Some("dot") => ScoreFunction::Dot,
+                Some(_) => return None,
+            };
+            let directions = params["directions"].as_array().map_or(1, Vec::len);
+            match (directions, params["partition_mode"].as_str()) {
+                (1, _) => ranking(false, similarity),
+                (2, Some("per_direction")) => ranking(true, similarity),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
+    let device = Device::flex();
+    let columns: Vec<Tensor<2>> = case["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| tensors.f32(&format!("{name}/{}", key.as_str().unwrap())))
+        .map(|(shape, values)| {
+            Tensor::from_data(TensorData::new(values, [shape[0], shape[1]]), &device)
+                .autodiff()
+                .require_grad()
+        })
+        .collect();
+    let batch = columns[0].dims()[0];
+    let labels = if case["labels"].is_null() { Vec::new() } else { tensors.f32(&format!("{name}/labels")).1 };
+    let text_ids = (0..columns.len()).map(|c| (0..batch).map(|i| (c * batch + i) as u64).collect()).collect();
+    let value = loss.forward(LossInput { columns: columns.clone(), labels, text_ids });
+
+    let expected = case["value"].as_f64().unwrap();
+    let found = f64::from(value.clone().into_scalar::<f32>());
+    let tolerance = 1e-5 * expected.abs().max(1.0);
+    assert!((found - expected).abs() <= tolerance, "{name}: value {found}, reference {expected}");
+
+    let gradients = value.backward();
+    for (index, column) in columns.iter().enumerate() {
+        let (_, expected) = tensors.f32(&format!("{name}/grad{index}"));
+        let found: Vec<f32> = column.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
+        let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        let difference = golden::max_difference(&found, &expected);
+        assert!(
+            difference <= 2e-5 * largest,
+            "{name}: gradient {index} differs by {difference} of {largest}"
+        );
+    }
+}
