@@ -20,7 +20,7 @@ const BLOCK: usize = 64;
 
 /// How the columns and rows of q, k and v divide into tasks.
 #[derive(Clone)]
-pub(crate) struct Heads {
+pub(crate) struct Attention {
     pub(crate) offsets: Offsets,
     pub(crate) heads: usize,
     pub(crate) dropout: Option<Dropout>,
@@ -36,7 +36,7 @@ struct Task {
     first: u64,
 }
 
-impl Heads {
+impl Attention {
     /// One task per (sequence, head) that has tokens.
     fn tasks(&self, head_dim: usize) -> Vec<Task> {
         let mut first = 0;

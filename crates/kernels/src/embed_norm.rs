@@ -112,12 +112,14 @@ mod tests {
         )
     }
 
-    /// The op with only its first `tables` tables.
+    type BoxedOp<'a> = Box<dyn Fn(&[Tensor<2>], &[Tensor<1>]) -> Tensor<2> + Sync + 'a>;
+
+    /// The op as the test helpers take it: the tables as matrices, gamma and beta as vectors.
     fn with_tables<'a>(
         op: impl Fn(Tensor<2>, Option<Tensor<2>>, Option<Tensor<2>>, Tensor<1>, Tensor<1>) -> Tensor<2>
         + Sync
         + 'a,
-    ) -> Box<dyn Fn(&[Tensor<2>], &[Tensor<1>]) -> Tensor<2> + Sync + 'a> {
+    ) -> BoxedOp<'a> {
         Box::new(move |x, v| {
             op(x[0].clone(), x.get(1).cloned(), x.get(2).cloned(), v[0].clone(), v[1].clone())
         })

@@ -32,11 +32,11 @@ pub type Op = Box<dyn FnOnce(Vec<FlexTensor>, bool) -> Forward>;
 /// Whether the fused ops take this tensor: f32 on Flex, with or without autodiff.
 pub(crate) fn fits<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
-    let flex = match device.as_dispatch() {
-        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::Flex(_)),
-        device => matches!(device, DispatchDevice::Flex(_)),
-    };
-    flex && x.dtype() == DType::F32
+    let mut inner = device.as_dispatch();
+    if let DispatchDevice::Autodiff(device) = inner {
+        inner = device;
+    }
+    matches!(inner, DispatchDevice::Flex(_)) && x.dtype() == DType::F32
 }
 
 /// Runs `op` on one to five tensors that [`fits`] accepted.

@@ -2,10 +2,12 @@
 //!
 //! Sequences lie end to end: activations are `[tokens, dim]`, and [`Offsets`] say where each sequence begins. On
 //! Burn's CPU backend (Flex) every op is one fused pass with a hand-written backward; on every other device the same
-//! op runs as [`plain`] Burn ops, which are also the reference of the tests. On CPU the bytes of every output and
+//! op runs as plain Burn ops, which are also the reference of the tests. On CPU the bytes of every output and
 //! gradient are the same at any number of threads.
 
 #![allow(unsafe_code)]
+// The bodies of `simd::vectorised!` must be inlined into each instruction set's copy to be compiled for it.
+#![allow(clippy::inline_always)]
 
 mod adamw;
 mod add_norm;
@@ -120,6 +122,15 @@ impl AdamW {
     }
 }
 
+/// The instruction set that the loops run with; results are the same bytes only on the same one.
+pub fn instruction_set() -> &'static str {
+    match simd::level() {
+        simd::Level::Baseline => std::env::consts::ARCH,
+        simd::Level::Avx2 => "x86_64 avx2",
+        simd::Level::Avx512 => "x86_64 avx512",
+    }
+}
+
 /// `activation(x weight^T + bias)`.
 ///
 /// # Shapes
@@ -157,7 +168,7 @@ pub fn attention(
     if !(fits(&q) && fits(&k) && fits(&v)) {
         return plain::attention(q, k, v, offsets, heads, dropout);
     }
-    let op = attention::Heads { offsets: offsets.clone(), heads, dropout };
+    let op = attention::Attention { offsets: offsets.clone(), heads, dropout };
     let inputs = vec![q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
     fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
@@ -275,4 +286,99 @@ pub fn adamw<const D: usize>(
 pub fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> f64 {
     let x = x.clone().inner();
     if fits(&x) { sum_of_squares::sum(&x) } else { plain::sum_of_squares(&x) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::{DType, Device, Tensor};
+
+    use super::*;
+    use crate::testing::{assert_close, matrix, values, vector};
+
+    /// Every op with a tensor output, on one matrix of `[6, 8]`, in two sequences.
+    fn every_op(x: &Tensor<2>, dtype: DType) -> Vec<(&'static str, Tensor<2>)> {
+        let device = x.device();
+        let of =
+            |rows, columns, seed| Tensor::<2>::from_data(matrix(rows, columns, seed), &device).cast(dtype);
+        let vector = |centre, seed| Tensor::<1>::from_data(vector(8, centre, seed), &device).cast(dtype);
+        let offsets = Offsets::from_lengths([4, 2]);
+        let dropout = Some(Dropout { probability: 0.2, key: 9 });
+        let input = EmbedInput {
+            ids: vec![3, 1, 5, 0, 0, 2],
+            positions: vec![0, 1, 2, 3, 0, 1],
+            token_types: Some(vec![0; 6]),
+        };
+        let (position, types) = (Some(of(4, 8, 5)), Some(of(1, 8, 6)));
+        let embedded =
+            embed_norm(x.clone(), position, types, &input, vector(1.0, 1), vector(0.0, 2), 1e-12, dropout);
+        vec![
+            ("gelu", linear(x.clone(), of(5, 8, 3), None, Activation::Gelu)),
+            ("relu", linear(x.clone(), of(8, 8, 3), Some(vector(0.0, 4)), Activation::Relu)),
+            ("attention", attention(x.clone(), x.clone(), x.clone(), &offsets, 2, dropout)),
+            ("add_norm", add_norm(x.clone(), of(6, 8, 4), vector(1.0, 1), vector(0.0, 2), 1e-12, dropout)),
+            ("embed_norm", embedded),
+            ("mean", pool(x.clone(), &offsets, Pool::Mean)),
+            ("max", pool(x.clone(), &offsets, Pool::Max)),
+            ("normalize", normalize(x.clone())),
+        ]
+    }
+
+    #[test]
+    fn nan_is_never_hidden() {
+        let mut data = matrix(6, 8, 1);
+        data.as_mut_slice::<f32>().unwrap()[2] = f32::NAN;
+        for (name, output) in every_op(&Tensor::from_data(data, &Device::flex()), DType::F32) {
+            assert!(values(output).iter().any(|x| x.is_nan()), "{name}");
+        }
+    }
+
+    #[test]
+    fn strided_inputs_are_read_right() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_data(matrix(6, 8, 1), &device);
+        let wide = Tensor::<2>::cat(vec![x.clone(), x.clone() * 0.0], 1);
+        for view in [x.clone().transpose().add_scalar(0.0).transpose(), wide.narrow(1, 0, 8)] {
+            for ((name, found), (_, expected)) in
+                every_op(&view, DType::F32).into_iter().zip(every_op(&x, DType::F32))
+            {
+                assert_eq!(values(found), values(expected), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_number_types_take_the_plain_path() {
+        let x = Tensor::<2>::from_data(matrix(6, 8, 1), &Device::flex());
+        let doubles = every_op(&x.clone().cast(DType::F64), DType::F64);
+        for ((name, found), (_, expected)) in doubles.into_iter().zip(every_op(&x, DType::F32)) {
+            assert_eq!(found.dtype(), DType::F64, "{name}");
+            assert_close(&values(found.cast(DType::F32)), &values(expected), name);
+        }
+    }
+
+    #[test]
+    fn gradient_checkpointing_changes_nothing() {
+        let gradient = |device: Device| {
+            let x = Tensor::<2>::from_data(matrix(6, 8, 1), &device).require_grad();
+            let outputs = every_op(&x, DType::F32).into_iter().map(|(_, output)| output.square().sum());
+            let loss = outputs.reduce(|a, b| a + b).unwrap();
+            values(x.grad(&loss.backward()).unwrap())
+        };
+        let plain = gradient(Device::flex().autodiff());
+        assert_eq!(gradient(Device::flex().autodiff().gradient_checkpointing()), plain);
+    }
+
+    #[test]
+    fn a_batch_without_tokens_has_zero_gradients() {
+        let device = Device::flex().autodiff();
+        let weight = Tensor::<2>::from_data(matrix(3, 4, 2), &device).require_grad();
+        let bias = Tensor::<1>::from_data(vector(3, 0.0, 2).clone(), &device).require_grad();
+        let x = Tensor::<2>::zeros([0, 4], &device);
+        let hidden = linear(x, weight.clone(), Some(bias.clone()), Activation::Gelu);
+        let pooled = pool(hidden, &Offsets::from_lengths([0, 0]), Pool::Mean);
+        let gradients = pooled.sum().backward();
+        assert_eq!(values(weight.grad(&gradients).unwrap()), [0.0; 12]);
+        assert_eq!(values(bias.grad(&gradients).unwrap()), [0.0; 3]);
+    }
 }

@@ -85,9 +85,13 @@ vectorised! {
     fn normalise(row: &mut [f32], eps: f32) -> f32 {
         let count = row.len() as f32;
         let mean = math::sum::<FMA>(row) / count;
-        row.iter_mut().for_each(|x| *x -= mean);
+        for x in row.iter_mut() {
+            *x -= mean;
+        }
         let inverse = 1.0 / (math::dot::<FMA>(row, row) / count + eps).sqrt();
-        row.iter_mut().for_each(|x| *x *= inverse);
+        for x in row.iter_mut() {
+            *x *= inverse;
+        }
         inverse
     }
 }

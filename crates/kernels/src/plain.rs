@@ -59,11 +59,11 @@ pub(crate) fn attention(
     for (row, length) in mask.chunks_mut(longest).zip(offsets.lengths()) {
         row[length..].fill(MASKED);
     }
-    let mask = float_tensor(mask, &device).reshape([batch, 1, longest]).repeat_dim(1, heads);
+    let mask = float_tensor(mask, &scores).reshape([batch, 1, longest]).repeat_dim(1, heads);
     let scores = scores + mask.reshape([batch * heads, 1, longest]);
     let mut weights = activation::softmax(scores, 2);
     if let Some(dropout) = dropout {
-        let mask = float_tensor(attention_mask(offsets, heads, longest, dropout), &device);
+        let mask = float_tensor(attention_mask(offsets, heads, longest, dropout), &weights);
         weights = weights * mask.reshape([batch * heads, longest, longest]);
     }
     weights
@@ -103,6 +103,7 @@ pub(crate) fn add_norm(
     layer_norm(drop(x, dropout) + residual, gamma, beta, eps)
 }
 
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn embed_norm(
     word: Tensor<2>,
     position: Option<Tensor<2>>,
@@ -133,7 +134,7 @@ fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tens
 fn drop(x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
     match dropout {
         Some(dropout) => {
-            let mask = float_tensor(dropout.mask(x.shape().num_elements()), &x.device());
+            let mask = float_tensor(dropout.mask(x.shape().num_elements()), &x);
             let shape = x.dims();
             x * mask.reshape(shape)
         }
@@ -142,11 +143,10 @@ fn drop(x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
 }
 
 pub(crate) fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
-    let device = hidden.device();
     let [_, width] = hidden.dims();
     let batch = offsets.batch();
     if batch == 0 || offsets.tokens() == 0 {
-        return Tensor::zeros([batch, width], &device);
+        return Tensor::zeros([batch, width], (&hidden.device(), hidden.dtype()));
     }
     if pool == Pool::Max {
         return max_pool(hidden, offsets);
@@ -158,7 +158,7 @@ pub(crate) fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2
             weights[sequence * offsets.tokens() + token] = pool.weight(i, length);
         }
     }
-    float_tensor(weights, &device).reshape([batch, offsets.tokens()]).matmul(hidden)
+    float_tensor(weights, &hidden).reshape([batch, offsets.tokens()]).matmul(hidden)
 }
 
 fn max_pool(hidden: Tensor<2>, offsets: &Offsets) -> Tensor<2> {
@@ -173,8 +173,10 @@ fn max_pool(hidden: Tensor<2>, offsets: &Offsets) -> Tensor<2> {
         row[length..].fill(MASKED);
     }
     let kept = offsets.lengths().map(|length| f32::from(length > 0)).collect();
-    let x = x + float_tensor(mask, &device).reshape([batch, longest, 1]);
-    x.max_dim(1).reshape([batch, width]) * float_tensor(kept, &device).reshape([batch, 1])
+    let mask = float_tensor(mask, &x).reshape([batch, longest, 1]);
+    let largest = (x + mask).max_dim(1).reshape([batch, width]);
+    let kept = float_tensor(kept, &largest).reshape([batch, 1]);
+    largest * kept
 }
 
 pub(crate) fn normalize(x: Tensor<2>) -> Tensor<2> {
@@ -234,7 +236,8 @@ fn int_tensor(values: &[u32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [len]), device)
 }
 
-fn float_tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
+/// On the device and in the number type of `like`.
+fn float_tensor<const D: usize>(values: Vec<f32>, like: &Tensor<D>) -> Tensor<1> {
     let len = values.len();
-    Tensor::from_data(TensorData::new(values, [len]), device)
+    Tensor::from_data(TensorData::new(values, [len]), (&like.device(), like.dtype()))
 }

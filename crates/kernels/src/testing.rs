@@ -44,12 +44,15 @@ pub(crate) fn outputs(op: TestOp<'_>, matrices: &[TensorData], vectors: &[Tensor
     let [rows, columns] = output.dims();
     let weights = Tensor::<2>::from_data(matrix(rows, columns, 99), &device);
     let gradients = (output.clone() * weights).sum().backward();
-    let values = |data: TensorData| data.try_to_vec::<f32>().expect("f32");
-    let mut all = vec![values(output.into_data())];
-    let gradient = |found: Option<TensorData>| values(found.expect("a gradient"));
-    all.extend(matrices.iter().map(|x| gradient(x.grad(&gradients).map(Tensor::into_data))));
-    all.extend(vectors.iter().map(|x| gradient(x.grad(&gradients).map(Tensor::into_data))));
+    let mut all = vec![values(output)];
+    all.extend(matrices.iter().map(|x| values(x.grad(&gradients).expect("a gradient"))));
+    all.extend(vectors.iter().map(|x| values(x.grad(&gradients).expect("a gradient"))));
     all
+}
+
+/// The elements of an f32 tensor.
+pub(crate) fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_to_vec().expect("f32")
 }
 
 /// Asserts that two ops agree in output and every gradient, to 2e-5 of each tensor's largest entry.
