@@ -1,0 +1,17 @@
+//! A panic is a bug of temper, never the user's fault, and says so.
+
+use std::io::Write as _;
+
+/// Replaces the message of a panic by one that people can act on.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("panicked");
+        let message = message.strip_prefix("this is a bug: ").unwrap_or(message);
+        let place = info.location().map(|place| format!(" ({place})")).unwrap_or_default();
+        // stderr may be closed; there is nowhere else to tell it.
+        drop(writeln!(
+            std::io::stderr(),
+            "error: this is a bug: {message}{place}\nhint: please report it with the command line and these two lines"
+        ));
+    }));
+}

@@ -1,0 +1,138 @@
+//! `temper data`: looking at data before training on it.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use temper_data::inspect::{CountTokens, Report};
+use temper_data::{BadRow, ColumnMap, Dataset, OnBadRow, ReadOptions};
+
+use crate::columns;
+use crate::model::ReadingArgs;
+use crate::table::table;
+use crate::terminal::Terminal;
+
+/// Bad rows that are shown.
+const SHOWN_BAD_ROWS: usize = 5;
+
+/// Look at data before training on it
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Inspect(InspectArgs),
+}
+
+/// Tell what is in data files: columns, lengths, duplicates, bad rows, labels, overlap
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper data inspect train.jsonl
+  temper data inspect train.jsonl --eval dev.jsonl --model MODEL
+  temper data inspect faq.csv --columns anchor=question,positive=answer --json")]
+struct InspectArgs {
+    /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Evaluation data: texts that occur in both are counted
+    #[arg(long, value_name = "FILE")]
+    eval: Vec<PathBuf>,
+    /// Count tokens as this model does, and the texts longer than it takes
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
+    columns: Option<ColumnMap>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+/// Runs the command.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    match args.command {
+        Command::Inspect(args) => inspect(&args, terminal),
+    }
+}
+
+fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
+    let options = ReadOptions {
+        columns: args.columns.clone().unwrap_or_default(),
+        // Bad rows are part of what there is to tell.
+        on_bad_row: OnBadRow::Skip,
+        ..ReadOptions::default()
+    };
+    let dataset = temper_data::read(&args.files, &options)?;
+    let evaluation = if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &options)?) };
+    // How a plain folder is pooled does not matter here, so the reader's guesses are not told.
+    let quiet = Terminal::new(true);
+    let opened = args.model.as_ref().map(|model| args.reading.open(model, &quiet)).transpose()?;
+
+    let failure = RefCell::new(None);
+    let count = opened.as_ref().map(|opened| {
+        |texts: &[&str]| {
+            opened.encoder.tokenizer().lengths(texts, None).unwrap_or_else(|error| {
+                failure.replace(Some(error));
+                Vec::new()
+            })
+        }
+    });
+    let count: Option<CountTokens<'_>> = count.as_ref().map(|count| count as CountTokens<'_>);
+    let longest = opened.as_ref().map(|opened| opened.encoder.contract.max_seq_length);
+    let report = temper_data::inspect(&dataset, evaluation.as_ref(), count, longest);
+    if let Some(error) = failure.take() {
+        return Err(error.into());
+    }
+    if args.json { terminal.print_json(&report) } else { terminal.print(text(&report, &dataset, longest)) }
+}
+
+fn text(report: &Report, dataset: &Dataset, longest: Option<usize>) -> String {
+    let mut lines = vec![format!("{} {}", report.examples, report.kind.name())];
+    for file in &report.files {
+        lines.push(format!("  {}: {} rows; {}", file.path.display(), file.rows, file.mapping));
+    }
+    lines.push(columns_table(report, longest));
+    lines.push(format!("duplicate examples       {}", report.duplicate_examples));
+    lines.push(format!("anchor equals positive   {}", report.anchor_equals_positive));
+    if let Some(labels) = report.labels {
+        lines.push(format!(
+            "labels                   {} to {}, mean {:.4}",
+            labels.min, labels.max, labels.mean
+        ));
+    }
+    if let Some(overlap) = &report.overlap {
+        lines.push(format!(
+            "texts also in eval       {}, in {} training and {} evaluation examples",
+            overlap.texts, overlap.training_examples, overlap.evaluation_examples
+        ));
+        lines.extend(overlap.first.iter().map(|text| format!("  {text:?}")));
+    }
+    lines.push(format!(
+        "bad rows                 {}, {} with an empty text",
+        report.bad_rows, report.empty_fields
+    ));
+    lines.extend(dataset.skipped.iter().take(SHOWN_BAD_ROWS).map(|bad: &BadRow| format!("  {bad}")));
+    lines.join("\n")
+}
+
+fn columns_table(report: &Report, longest: Option<usize>) -> String {
+    let mut header: Vec<String> = ["column", "role", "distinct", "repeated"].map(str::to_owned).to_vec();
+    if let Some(longest) = longest {
+        header.extend(["min", "p50", "p90", "p95", "p99", "max tokens"].map(str::to_owned));
+        header.push(format!("over {longest}"));
+    }
+    let rows = report.columns.iter().map(|column| {
+        let counts = [column.distinct, column.duplicates];
+        let quantiles = column.tokens.map(|t| [t.min, t.p50, t.p90, t.p95, t.p99, t.max]);
+        let numbers = counts.into_iter().chain(quantiles.into_iter().flatten());
+        let share = column.truncated.map(|share| format!("{:.1} %", share * 100.0));
+        let names = [column.name.clone(), column.role.clone()];
+        names.into_iter().chain(numbers.map(|number| number.to_string())).chain(share).collect()
+    });
+    table(header, rows, 2)
+}

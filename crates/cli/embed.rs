@@ -1,0 +1,181 @@
+//! `temper embed`: texts in, vectors out, in order, in memory that does not grow with the input.
+
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use temper_data::{TextFormat, Texts};
+use temper_vectors::{Format, VectorWriter};
+
+use crate::failure::BadInput;
+use crate::interrupt::Interrupt;
+use crate::model::{ModelArgs, Opened};
+use crate::prompt::PromptArgs;
+use crate::stored;
+use crate::terminal::Terminal;
+
+/// Most texts that are read before they are embedded: enough to sort by length.
+const CHUNK: usize = 4096;
+/// The first chunk, small so that the first vectors come soon; each next one is twice as large.
+const FIRST_CHUNK: usize = 64;
+
+/// Turn texts into vectors
+///
+/// Texts are lines, a field of JSONL, or a column of CSV, TSV or Parquet, by the file's extension. Vectors keep their
+/// order. Without -o they are printed as JSONL.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper embed MODEL questions.txt -o questions.npy
+  temper embed MODEL articles.jsonl --field body -o articles.parquet
+  temper embed MODEL --prompt query --text \"how do I resize a partition\"
+  zcat log.gz | temper embed MODEL - -o log.safetensors")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Files of texts, one after the other; `-` or none is stdin
+    #[arg(value_name = "FILE", conflicts_with = "text")]
+    files: Vec<PathBuf>,
+    /// Embed this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    text: Vec<String>,
+    /// Write the vectors here: .npy, .safetensors, .jsonl or .parquet; `-` is stdout
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// The format, where the name of OUT does not say it
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
+    /// The field or column that holds the texts; stdin is then JSONL
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Scale every vector to length 1
+    #[arg(long)]
+    normalize: bool,
+}
+
+/// The formats as the command line spells them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FormatName {
+    Npy,
+    Safetensors,
+    Jsonl,
+    Parquet,
+}
+
+/// Runs the command.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let format = args.format()?;
+    check_inputs(&args.files, args.field.as_deref())?;
+    let opened = args.model.open(terminal)?;
+    let prompt = args.prompt.text(&opened.encoder.contract)?;
+    let mut writer = args.writer(format, &opened, prompt)?;
+    let interrupt = Interrupt::listen()?;
+    let started = Instant::now();
+    let bar = terminal.progress("embedding", Some(args.text.len()).filter(|texts| *texts > 0));
+    let (mut texts, mut size) = (args.texts(), FIRST_CHUNK);
+    let mut rows = 0;
+    loop {
+        let chunk: Vec<String> = texts.by_ref().take(size).collect::<anyhow::Result<_>>()?;
+        if chunk.is_empty() {
+            break;
+        }
+        let mut vectors = opened.encoder.embed(&chunk, prompt, &mut |done| bar.inc(done as u64))?;
+        if args.normalize {
+            vectors = vectors.normalized();
+        }
+        interrupt.check()?;
+        writer.write_rows(Some(&chunk), &vectors.values)?;
+        rows += chunk.len();
+        size = (size * 2).min(CHUNK);
+    }
+    bar.finish_and_clear();
+    if rows == 0 {
+        return Err(BadInput::new("there are no texts to embed: the input is empty").into());
+    }
+    writer.finish()?;
+    if let Some(output) = args.to_file() {
+        let seconds = started.elapsed().as_secs_f64();
+        let rate = rows as f64 / seconds;
+        let dim = opened.encoder.contract.dim();
+        terminal.note(format!(
+            "{rows} vectors of {dim} in {seconds:.1} s ({rate:.0} texts/s): {}",
+            output.display()
+        ));
+    }
+    Ok(())
+}
+
+impl Args {
+    /// The file to write, unless it is stdout.
+    fn to_file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
+    fn format(&self) -> anyhow::Result<Format> {
+        Ok(match (self.format, self.to_file()) {
+            (Some(FormatName::Npy), _) => Format::Npy,
+            (Some(FormatName::Safetensors), _) => Format::Safetensors,
+            (Some(FormatName::Jsonl), _) | (None, None) => Format::Jsonl,
+            (Some(FormatName::Parquet), _) => Format::Parquet,
+            (None, Some(path)) => Format::from_extension(path)?,
+        })
+    }
+
+    fn writer(&self, format: Format, opened: &Opened, prompt: Option<&str>) -> anyhow::Result<VectorWriter> {
+        let dim = opened.encoder.contract.dim();
+        let provenance = match format {
+            // JSONL has no place for it, and the fingerprint takes a while.
+            Format::Jsonl => temper_vectors::Provenance::default(),
+            Format::Npy | Format::Safetensors | Format::Parquet => stored::provenance(opened, prompt)?,
+        };
+        let writer = match self.to_file() {
+            Some(path) => VectorWriter::create(path, format, dim, &provenance)?,
+            None => {
+                let stdout = BufWriter::with_capacity(1 << 16, io::stdout());
+                VectorWriter::to_stream(Box::new(stdout), format, dim, &provenance)?
+            }
+        };
+        Ok(writer)
+    }
+
+    /// All texts, one file opened after the other.
+    fn texts(&self) -> Box<dyn Iterator<Item = anyhow::Result<String>> + '_> {
+        if !self.text.is_empty() {
+            return Box::new(self.text.iter().cloned().map(Ok));
+        }
+        let field = self.field.as_deref();
+        if self.files.is_empty() {
+            return flatten(open(Path::new("-"), field));
+        }
+        Box::new(self.files.iter().flat_map(move |path| flatten(open(path, field))))
+    }
+}
+
+/// A missing file or column is told before the model is loaded, not when its turn comes.
+fn check_inputs(files: &[PathBuf], field: Option<&str>) -> anyhow::Result<()> {
+    for path in files.iter().filter(|path| *path != Path::new("-")) {
+        if let Some(Err(error)) = open(path, field)?.next() {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, field: Option<&str>) -> anyhow::Result<Texts> {
+    if path != Path::new("-") {
+        return Ok(Texts::open(path, field)?);
+    }
+    let format = if field.is_some() { TextFormat::Jsonl } else { TextFormat::Lines };
+    let stdin = BufReader::with_capacity(1 << 16, io::stdin());
+    Texts::from_reader(stdin, Path::new("stdin"), format, field).context("failed to read stdin")
+}
+
+fn flatten(texts: anyhow::Result<Texts>) -> Box<dyn Iterator<Item = anyhow::Result<String>>> {
+    match texts {
+        Ok(texts) => Box::new(texts.map(|text| text.map_err(Into::into))),
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    }
+}

@@ -1,0 +1,140 @@
+//! How a command ends badly: the message, the hint and the exit code.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// Bad input that no library could know about, with what to do.
+#[derive(Debug)]
+pub struct BadInput {
+    problem: String,
+    hint: Option<String>,
+}
+
+impl BadInput {
+    /// What is wrong.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: None }
+    }
+
+    /// What to do about it.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl Error for BadInput {}
+
+/// The command has said everything already and ends with this code (130 when interrupted, 143 when terminated).
+#[derive(Debug)]
+pub struct Quit(pub u8);
+
+impl fmt::Display for Quit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended with code {}", self.0)
+    }
+}
+
+impl Error for Quit {}
+
+/// Prints what failed, why, and what to do; the exit code to end with.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(Quit(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    if error.chain().any(is_closed_pipe) {
+        // The reader has seen enough, as in `| head`.
+        return ExitCode::SUCCESS;
+    }
+    // A closed stderr must not turn the failure into a panic.
+    drop(io::stderr().write_all(message(error).as_bytes()));
+    ExitCode::from(code(error))
+}
+
+fn message(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text += &format!("  caused by: {}\n", cause.to_string().trim_end().replace('\n', "\n    "));
+    }
+    if let Some(hint) = error.chain().find_map(hint) {
+        text += &format!("hint: {hint}\n");
+    }
+    text
+}
+
+/// 1 when the work failed, 2 when temper was used or fed wrongly.
+fn code(error: &anyhow::Error) -> u8 {
+    match error.chain().find_map(is_failure) {
+        Some(true) => 1,
+        Some(false) | None => 2,
+    }
+}
+
+/// Whether this cause is a failure of the machine or of the work rather than bad input; none for a cause that says
+/// neither, such as a context. The outermost that knows decides: it knows whether its own cause was a read or a write.
+fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
+    use temper_encoder::Error as Encoder;
+    use temper_eval::Error as Eval;
+    use temper_export::Error as Export;
+    use temper_runs::Error as Runs;
+    use temper_vectors::Error as Vectors;
+
+    if cause.is::<BadInput>() || cause.is::<temper_data::Error>() {
+        Some(false)
+    } else if let Some(error) = cause.downcast_ref::<Vectors>() {
+        Some(matches!(error, Vectors::Write { .. }))
+    } else if let Some(error) = cause.downcast_ref::<Runs>() {
+        Some(matches!(error, Runs::Io { action, .. } if *action != "read"))
+    // A transparent wrapper hides what it wraps from the chain, so the others look inside.
+    } else if let Some(error) = cause.downcast_ref::<Encoder>() {
+        match error {
+            Encoder::Write { .. } => Some(true),
+            Encoder::Run(inner) => is_failure(inner),
+            _ => Some(false),
+        }
+    } else if let Some(error) = cause.downcast_ref::<Eval>() {
+        match error {
+            Eval::Encoder(inner) => is_failure(inner),
+            Eval::Vectors(inner) => is_failure(inner),
+            _ => Some(false),
+        }
+    } else if let Some(error) = cause.downcast_ref::<Export>() {
+        match error {
+            Export::Write { .. } | Export::Differs { .. } => Some(true),
+            Export::Encoder(inner) => is_failure(inner),
+            Export::Run(inner) => is_failure(inner),
+            _ => Some(false),
+        }
+    } else {
+        // Files report through the crates above; a bare one is stdout.
+        cause.is::<io::Error>().then_some(true)
+    }
+}
+
+fn is_closed_pipe(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What to do, where a library cannot know the flag that helps.
+fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
+    use temper_data::Error as Data;
+
+    if let Some(BadInput { hint, .. }) = cause.downcast_ref() {
+        return hint.clone();
+    }
+    let data = match cause.downcast_ref::<temper_eval::Error>() {
+        Some(temper_eval::Error::Data(data)) => Some(data),
+        _ => cause.downcast_ref::<Data>(),
+    };
+    if let Some(Data::Unrecognised { .. }) = data {
+        return Some("on the command line: `--columns anchor=NAME,positive=NAME`".to_owned());
+    }
+    None
+}

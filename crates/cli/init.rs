@@ -1,0 +1,208 @@
+//! `temper init`: look at the data, write a commented config.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use burn::tensor::Device;
+use clap::Args;
+use temper_data::{Dataset, Kind, ReadOptions};
+use temper_encoder::reference;
+
+use crate::output;
+
+/// Look at training files and write a config with columns, loss, prompts and held-out split chosen.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  temper init pairs.jsonl --base models/all-MiniLM-L6-v2 -o pairs.toml
+  temper init train-*.csv --base runs/first --eval dev.csv -o second.toml
+  temper init pairs.jsonl --fresh | less")]
+pub struct InitArgs {
+    /// Training files (JSONL, CSV, TSV, Parquet).
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// MODEL to fine-tune: a folder or a run.
+    #[arg(long, value_name = "MODEL", required_unless_present = "fresh")]
+    base: Option<String>,
+    /// Start from a small random encoder instead.
+    #[arg(long, conflicts_with = "base")]
+    fresh: bool,
+    /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out.
+    #[arg(long, value_name = "FILE")]
+    eval: Vec<PathBuf>,
+    /// Where to write; stdout without it.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the output file.
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    if let Some(path) = args.output.as_ref().filter(|p| p.exists() && !args.force) {
+        bail!("`{}` exists; name another file or use --force", path.display());
+    }
+    let dataset = temper_data::read(&args.files, &ReadOptions::default())?;
+    let text = config(args, &dataset)?;
+    // What is written must be what `train` accepts.
+    let path = args.output.clone().unwrap_or_else(|| PathBuf::from("config.toml"));
+    temper_train::parse::parse(&path, &text, &[])
+        .context("this is a bug: init wrote a config it cannot read")?;
+    match &args.output {
+        None => output::line(text.trim_end())?,
+        Some(path) => {
+            std::fs::write(path, &text).with_context(|| format!("cannot write `{}`", path.display()))?;
+            for file in &dataset.files {
+                output::note(&format!("{}: {} rows, {}", file.path.display(), file.rows, file.mapping));
+            }
+            output::note(&format!(
+                "wrote {}; look it over, then: {} train {}",
+                path.display(),
+                output::program(),
+                path.display()
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(args: &InitArgs, dataset: &Dataset) -> anyhow::Result<String> {
+    let name = args.files[0].file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut text = String::new();
+    let quoted = |s: &str| toml_edit::Value::from(s).to_string();
+    let list =
+        |paths: &[PathBuf]| paths.iter().map(|p| quoted(&p.to_string_lossy())).collect::<Vec<_>>().join(", ");
+    let file = args.output.as_ref().map_or("config.toml".into(), |p| p.display().to_string());
+    writeln!(text, "# temper train {file}")?;
+    writeln!(text, "# Every key with its default: temper config show {file}\n")?;
+    writeln!(text, "name = {}", quoted(&name))?;
+    writeln!(text, "seed = 42\n\n[model]")?;
+    match &args.base {
+        Some(base) => {
+            writeln!(text, "base = {}", quoted(base))?;
+            let loaded = temper_encoder::read(
+                &reference::resolve(base)?,
+                &temper_encoder::ReadOptions::default(),
+                &Device::flex(),
+            )?;
+            let own = loaded.encoder.contract.max_seq_length;
+            writeln!(
+                text,
+                "# Longest input in tokens; the base's own is {own}. Shorter is faster.\nmax_seq_length = {}",
+                own.min(128)
+            )?;
+            let prompts = loaded.encoder.contract.prompts;
+            data_section(&mut text, args, dataset, &list)?;
+            prompt_section(&mut text, &prompts, &quoted)?;
+        }
+        None => {
+            writeln!(text, "# A random encoder with a vocabulary trained on the texts below.")?;
+            writeln!(
+                text,
+                "[model.fresh]\nhidden_size = 256\nnum_hidden_layers = 4\nnum_attention_heads = 4\nintermediate_size = 1024\nmax_seq_length = 128"
+            )?;
+            data_section(&mut text, args, dataset, &list)?;
+        }
+    }
+    loss_section(&mut text, dataset.kind)?;
+    train_section(&mut text, dataset, args.fresh)?;
+    Ok(text)
+}
+
+fn data_section(
+    text: &mut String,
+    args: &InitArgs,
+    dataset: &Dataset,
+    list: &dyn Fn(&[PathBuf]) -> String,
+) -> std::fmt::Result {
+    writeln!(text, "\n[data]")?;
+    for file in &dataset.files {
+        writeln!(text, "# {}: {} {}: {}", file.path.display(), file.rows, dataset.kind.name(), file.mapping)?;
+    }
+    writeln!(text, "train = [{}]", list(&args.files))?;
+    if args.eval.is_empty() {
+        writeln!(
+            text,
+            "# No evaluation file: this share is held out, at most held_out_max examples, so that no anchor"
+        )?;
+        writeln!(text, "# or positive stands on both sides.\nheld_out = 0.1\nheld_out_max = 1000")?;
+    } else {
+        writeln!(text, "eval = [{}]", list(&args.eval))?;
+    }
+    writeln!(
+        text,
+        "# What to do with rows that cannot be used: \"refuse\" to start, or \"skip\" and count them.\non_bad_row = \"refuse\""
+    )?;
+    let columns = &dataset.files[0].columns;
+    let pairs = [("anchor", &columns.anchor), ("positive", &columns.positive), ("label", &columns.label)];
+    if columns.anchor.is_some() {
+        writeln!(text, "\n[data.columns]")?;
+        for (role, column) in pairs {
+            if let Some(column) = column {
+                writeln!(text, "{role} = {}", toml_edit::Value::from(column.as_str()))?;
+            }
+        }
+        if !columns.negatives.is_empty() {
+            let names: Vec<String> =
+                columns.negatives.iter().map(|c| toml_edit::Value::from(c.as_str()).to_string()).collect();
+            writeln!(text, "negatives = [{}]", names.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+fn prompt_section(
+    text: &mut String,
+    prompts: &std::collections::BTreeMap<String, String>,
+    quoted: &dyn Fn(&str) -> String,
+) -> std::fmt::Result {
+    let find = |names: &[&str]| names.iter().find_map(|n| prompts.get(*n)).filter(|p| !p.is_empty());
+    let (query, document) = (find(&["query"]), find(&["document", "passage", "corpus"]));
+    if query.is_none() && document.is_none() {
+        return writeln!(
+            text,
+            "\n# Texts put in front of a column in training and evaluation; the export carries them.\n# [prompts]\n# anchor = \"query: \"\n# positive = \"passage: \""
+        );
+    }
+    writeln!(
+        text,
+        "\n# The base's own prompts, used in training and evaluation; the export carries them.\n[prompts]"
+    )?;
+    for (role, prompt) in [("anchor", query), ("positive", document)] {
+        if let Some(prompt) = prompt {
+            writeln!(text, "{role} = {}", quoted(prompt))?;
+        }
+    }
+    Ok(())
+}
+
+fn loss_section(text: &mut String, kind: Kind) -> std::fmt::Result {
+    match kind {
+        Kind::Pairs | Kind::Triplets { .. } => writeln!(
+            text,
+            "\n[loss]\n# InfoNCE: every other positive of the batch is a negative{}.\nname = \"multiple_negatives_ranking\"\nscale = 20.0\n# A candidate whose text equals a right answer is no negative.\nmask_duplicates = true",
+            if matches!(kind, Kind::Triplets { .. }) { ", and so are the negatives of the data" } else { "" }
+        ),
+        Kind::Scored => writeln!(
+            text,
+            "\n[loss]\n# Pairs with a higher label must have a higher cosine. (cosine_similarity fits the values themselves.)\nname = \"cosent\"\nscale = 20.0"
+        ),
+    }
+}
+
+fn train_section(text: &mut String, dataset: &Dataset, fresh: bool) -> std::fmt::Result {
+    let batch = if dataset.len() < 1000 && !fresh { 16 } else { 32 };
+    let (epochs, rate) = match (fresh, dataset.len()) {
+        (true, _) => (20, "5e-4"),
+        (false, n) if n < 5000 => (3, "2e-5"),
+        _ => (1, "2e-5"),
+    };
+    writeln!(
+        text,
+        "\n[train]\nnum_train_epochs = {epochs}\n# In-batch negatives come from these examples: larger is harder and better, until memory ends.\n\
+         per_device_train_batch_size = {batch}\nlearning_rate = {rate}\nlr_scheduler_type = \"linear\"\nwarmup_ratio = 0.1\nweight_decay = 0.01\n\
+         # Evaluate and save after this share of the steps.\neval_steps = 0.25\nsave_total_limit = 2"
+    )
+}

@@ -1,0 +1,104 @@
+//! MODEL and the flags that every command which loads one shares.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use burn::tensor::Device;
+use clap::builder::PossibleValuesParser;
+use temper_encoder::contract::pool_from_name;
+use temper_encoder::{Encoder, ReadOptions, reference};
+
+use crate::failure::BadInput;
+use crate::terminal::Terminal;
+
+/// Where the help lists these flags.
+const READING: &str = "Reading the model";
+
+const POOLINGS: [&str; 6] = ["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
+
+/// A model and how to read it.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Model folder, or run: `runs/x` (its best checkpoint), `runs/x@last`, `runs/x@400`
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// How to read a model.
+#[derive(clap::Args)]
+pub struct ReadingArgs {
+    /// Pooling of a plain transformers folder, which does not say
+    #[arg(long, help_heading = READING, value_name = "NAME", value_parser = PossibleValuesParser::new(POOLINGS))]
+    pooling: Option<String>,
+    /// Longest input in tokens; the rest of a text is cut off
+    #[arg(long, help_heading = READING, value_name = "N")]
+    max_seq_length: Option<usize>,
+    /// Keep this many leading values of every vector
+    #[arg(long, help_heading = READING, value_name = "N")]
+    truncate_dim: Option<usize>,
+    /// Where to compute
+    #[arg(long, help_heading = READING, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+}
+
+/// The devices that temper computes on.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum DeviceName {
+    /// The processor, on all its cores.
+    Cpu,
+}
+
+impl DeviceName {
+    /// The device for inference.
+    pub fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::flex(),
+        }
+    }
+}
+
+/// A model that was read.
+pub struct Opened {
+    /// As the user named it.
+    pub reference: String,
+    /// The folder it lies in.
+    pub folder: PathBuf,
+    /// The encoder.
+    pub encoder: Encoder,
+    /// What the reader had to guess, told already.
+    pub warnings: Vec<String>,
+}
+
+impl ModelArgs {
+    /// Finds and reads the model; what the reader had to guess becomes warnings.
+    pub fn open(&self, terminal: &Terminal) -> anyhow::Result<Opened> {
+        self.reading.open(&self.model, terminal)
+    }
+}
+
+impl ReadingArgs {
+    /// Finds and reads the model that `model` names.
+    pub fn open(&self, model: &str, terminal: &Terminal) -> anyhow::Result<Opened> {
+        let folder = reference::resolve(model)?;
+        if self.pooling.is_some() && folder.join("modules.json").is_file() {
+            let problem =
+                format!("`{}` says itself how it pools, so --pooling means nothing", folder.display());
+            return Err(BadInput::new(problem)
+                .hint("leave --pooling out; `temper info` shows the model's")
+                .into());
+        }
+        let options = ReadOptions {
+            pooling: self.pooling.as_deref().and_then(pool_from_name),
+            max_seq_length: self.max_seq_length,
+            truncate_dim: self.truncate_dim,
+        };
+        let loaded = temper_encoder::read(&folder, &options, &self.device.device())
+            .with_context(|| format!("failed to load the model `{model}`"))?;
+        for warning in &loaded.warnings {
+            terminal.warn(warning);
+        }
+        Ok(Opened { reference: model.to_owned(), folder, encoder: loaded.encoder, warnings: loaded.warnings })
+    }
+}

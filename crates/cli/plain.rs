@@ -1,0 +1,104 @@
+//! A run's events as plain text on stderr: a progress bar on a terminal, sparse lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use temper_runs::Event;
+
+use crate::output;
+
+/// Seconds between two step lines when nobody watches a bar.
+const SPARSE: Duration = Duration::from_secs(10);
+
+/// Shows events as they come.
+pub struct Plain {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    total: u64,
+    baseline: Option<f64>,
+    last_line: Option<Instant>,
+}
+
+impl Plain {
+    /// With `quiet`, only warnings are shown.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, bar: None, total: 0, baseline: None, last_line: None }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::Warned { message, .. } => self.print(&format!("warning: {message}"), true),
+            _ if self.quiet => {}
+            Event::Started { run, step, total_steps, .. } => self.start(run, *step, *total_steps),
+            Event::Step { step, epoch, loss, learning_rate, examples_per_second, .. } => {
+                let text = format!(
+                    "loss {loss:.4}  lr {learning_rate:.2e}  epoch {epoch:.2}  {examples_per_second:.1} examples/s"
+                );
+                self.step(*step, &text);
+            }
+            Event::Evaluated { step, scores, metric, best, elapsed_seconds, .. } => {
+                let score = scores.get(metric).copied().unwrap_or(f64::NAN);
+                let change = match self.baseline {
+                    Some(before) => format!(" ({:+.4})", score - before),
+                    None => String::new(),
+                };
+                self.baseline = self.baseline.or((*step == 0).then_some(score));
+                let best = if *best { "  best so far" } else { "" };
+                self.print(
+                    &format!("step {step}  {metric} {score:.4}{change}{best}  [{elapsed_seconds:.1} s]"),
+                    false,
+                );
+            }
+            Event::Saved { step, path, reason } if reason != "evaluation" => {
+                self.print(&format!("step {step}  saved {path} ({reason})"), false);
+            }
+            Event::Saved { .. } | Event::Finished { .. } => {}
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub fn close(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn start(&mut self, run: &str, step: u64, total: u64) {
+        self.total = total;
+        let from = if step > 0 { format!(", from step {step}") } else { String::new() };
+        self.print(&format!("run {run}: {total} steps{from}"), false);
+        if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  eta {eta}");
+            let bar = ProgressBar::new(total).with_position(step);
+            if let Ok(style) = style {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(500));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, step: u64, text: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(step);
+                bar.set_message(text.to_owned());
+            }
+            None if self.last_line.is_none_or(|at| at.elapsed() >= SPARSE) || step == self.total => {
+                self.last_line = Some(Instant::now());
+                output::note(&format!("step {step}/{}  {text}", self.total));
+            }
+            None => {}
+        }
+    }
+
+    fn print(&self, text: &str, always: bool) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(text)),
+            None if always || !self.quiet => output::note(text),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The one way to print: data to stdout, everything else to stderr.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Where notes, warnings and progress go.
+pub struct Terminal {
+    quiet: bool,
+}
+
+impl Terminal {
+    /// A quiet terminal shows neither notes nor warnings nor progress.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    /// One line of data on stdout.
+    pub fn print(&self, text: impl AsRef<str>) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n"));
+        written.context("failed to write to stdout")
+    }
+
+    /// One JSON value on one line of stdout.
+    pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        self.print(serde_json::to_string(value)?)
+    }
+
+    /// Something worth knowing.
+    pub fn note(&self, message: impl AsRef<str>) {
+        self.tell(message.as_ref());
+    }
+
+    /// Something that may be wrong.
+    pub fn warn(&self, message: impl AsRef<str>) {
+        self.tell(&format!("warning: {}", message.as_ref()));
+    }
+
+    /// A progress bar on stderr when that is a terminal; `total` when it is known.
+    pub fn progress(&self, what: &str, total: Option<usize>) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let (bar, template) = match total {
+            Some(total) => (ProgressBar::new(total as u64), "{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta}"),
+            None => (ProgressBar::new_spinner(), "{msg} {spinner} {pos}  {per_sec}  {elapsed}"),
+        };
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|error| panic!("this is a bug: a fixed template: {error}"));
+        bar.with_style(style).with_message(what.to_owned())
+    }
+
+    fn tell(&self, message: &str) {
+        if !self.quiet {
+            // A closed stderr is no reason to stop working.
+            drop(writeln!(io::stderr(), "{message}"));
+        }
+    }
+}
