@@ -1,16 +1,20 @@
 //! A random encoder from a config, with a `WordPiece` vocabulary trained on the given texts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use ahash::{AHashMap, RandomState};
 use burn::tensor::Device;
+use compact_str::CompactString;
 use temper_data::random;
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-use tokenizers::models::{ModelWrapper, TrainerWrapper};
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Model};
+use tokenizers::{
+    AddedToken, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+};
 
 use crate::bert::BertConfig;
 use crate::contract::{Contract, ModuleSpec, PoolingSpec, TruncationSide};
@@ -18,6 +22,9 @@ use crate::encoder::Encoder;
 use crate::tokenizing::{Tokenizer, error};
 use crate::weights::{NamedTensor, Weights};
 use crate::{Error, network::Network, parameters};
+
+/// BERT's special tokens, in the order of their ids in a fresh vocabulary.
+const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// What a fresh encoder looks like.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -113,26 +120,41 @@ impl FreshConfig {
         Encoder::new(contract, tokenizer, network, bert.to_json())
     }
 
-    fn train_tokenizer<S: AsRef<str> + Sync + Send>(&self, texts: &[S]) -> Result<Tokenizer, Error> {
+    fn train_tokenizer<S: AsRef<str>>(&self, texts: &[S]) -> Result<Tokenizer, Error> {
         let place = PathBuf::from("fresh vocabulary");
-        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|t| AddedToken::from(t, true));
-        let mut trainer = TrainerWrapper::from(
-            WordPieceTrainer::builder()
-                .vocab_size(self.vocab_size)
-                .min_frequency(2)
-                .show_progress(false)
-                .special_tokens(special.to_vec())
-                .build(),
-        );
-        let mut tokenizer = tokenizers::Tokenizer::new(WordPiece::default());
-        tokenizer.with_normalizer(Some(BertNormalizer::default())).map_err(|e| error(&place, e))?;
-        tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-        tokenizer.train(&mut trainer, texts.iter().map(AsRef::as_ref)).map_err(|e| error(&place, e))?;
-        let ModelWrapper::WordPiece(model) = tokenizer.get_model().clone() else {
-            return Err(error(&place, "the trainer gave no WordPiece model".into()));
-        };
-        Tokenizer::new(bert_tokenizer(model, true, &place)?, place, serde_json::Value::Null)
+        let special = SPECIAL_TOKENS.map(|t| AddedToken::from(t, true));
+        let trainer = BpeTrainer::builder()
+            .vocab_size(self.vocab_size)
+            .min_frequency(2)
+            .show_progress(false)
+            .special_tokens(special.to_vec())
+            .continuing_subword_prefix("##".to_owned())
+            .build();
+        let mut pieces = BPE::default();
+        let counts = word_counts(texts).map_err(|e| error(&place, e))?;
+        trainer.do_train(&counts, &mut pieces).map_err(|e| error(&place, e))?;
+        Tokenizer::new(bert_tokenizer(WordPiece::from_bpe(&pieces), true, &place)?, place, serde_json::Value::Null)
     }
+}
+
+/// How often each word occurs, as BERT splits texts.
+///
+/// The trainer numbers pieces in the map's order, so the map must have the same order every time: fixed hash keys,
+/// words put in sorted.
+fn word_counts<S: AsRef<str>>(texts: &[S]) -> tokenizers::Result<AHashMap<CompactString, u64>> {
+    let mut sorted: BTreeMap<CompactString, u64> = BTreeMap::new();
+    for text in texts {
+        let mut normalized = NormalizedString::from(text.as_ref());
+        BertNormalizer::default().normalize(&mut normalized)?;
+        let mut words = PreTokenizedString::from(normalized);
+        BertPreTokenizer.pre_tokenize(&mut words)?;
+        for (word, _, _) in words.get_splits(OffsetReferential::Original, OffsetType::None) {
+            *sorted.entry(CompactString::from(word)).or_default() += 1;
+        }
+    }
+    let mut counts = HashMap::with_hasher(RandomState::with_seeds(1, 2, 3, 4));
+    counts.extend(sorted);
+    Ok(AHashMap::from(counts))
 }
 
 /// Values of one fresh tensor: BERT's own initialisation.
@@ -160,7 +182,7 @@ pub(crate) fn bert_tokenizer(
         })
     };
     let processing = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    let special = SPECIAL_TOKENS
         .into_iter()
         .filter(|t| model.token_to_id(t).is_some())
         .map(|t| AddedToken::from(t, true))
@@ -173,4 +195,21 @@ pub(crate) fn bert_tokenizer(
     tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
     tokenizer.add_special_tokens(special).map_err(|e| error(path, e))?;
     Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_same_texts_give_the_same_encoder() {
+        let texts = ["how do I true a wheel", "truing a wheel needs a spoke key", "the wheel is true, the key is not"];
+        let tiny = FreshConfig { hidden_size: 8, num_hidden_layers: 1, intermediate_size: 16, ..FreshConfig::default() };
+        let build = |seed| tiny.build(&texts, seed, &Device::flex()).unwrap();
+        let first = build(1);
+        assert_eq!(first.fingerprint(), build(1).fingerprint());
+        assert_ne!(first.fingerprint(), build(2).fingerprint());
+        assert!(first.tokenizer().vocab_size() > 30);
+    }
 }

@@ -1,7 +1,8 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::fs::File;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
@@ -32,6 +33,8 @@ pub struct Job {
     pub folder: RunFolder,
     /// The state to go on from; the default one for a new run.
     pub state: State,
+    /// Keeps other processes from writing to the run.
+    pub lock: File,
 }
 
 /// What a run came to.
@@ -50,7 +53,7 @@ pub struct Report {
 }
 
 /// Set to a signal's number to end the run after the current step.
-pub type Stop = AtomicI32;
+pub type Stop = AtomicUsize;
 
 /// Trains until the last step, an early stop, or a signal.
 pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {

@@ -34,14 +34,16 @@ pub fn create(config: Config, path: Option<&Path>, argv: &[String]) -> Result<Jo
         Some(path) => RunFolder::create_exact(path)?,
         None => RunFolder::create(&default_root(config.runs.as_deref()), &config.name, SystemTime::now())?,
     };
+    let lock = folder.lock()?;
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
-    Ok(Job { config, prepared, folder, state })
+    Ok(Job { config, prepared, folder, state, lock })
 }
 
 /// Opens the run at `path` to go on from its last checkpoint (or from the start, if it was cut off before one).
 pub fn resume(path: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
     let folder = RunFolder::open(path)?;
+    let lock = folder.lock()?;
     folder.recover()?;
     let manifest = RunManifest::read(&folder.manifest_path())?;
     let config_path = folder.config_path();
@@ -80,7 +82,7 @@ pub fn resume(path: &Path, overrides: &[String], allowed: Allowed, argv: &[Strin
         }
         .write(&folder.manifest_path())?;
     }
-    Ok(Job { config, prepared, folder, state })
+    Ok(Job { config, prepared, folder, state, lock })
 }
 
 fn check_config(
