@@ -1,16 +1,15 @@
 //! `temper config show|check`: every key with its value, and whether a config would start.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use temper_train::StepOrder;
 
-use crate::output;
+use crate::terminal::Terminal;
 
 /// Show or check a run's config.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
+#[derive(clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -38,14 +37,15 @@ enum Command {
 /// The least that a config must say.
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
-pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+/// Shows or checks.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     match &args.command {
         Command::Show { config, overrides } => {
             let config = match config {
                 Some(path) => temper_train::parse::read(path, overrides)?,
                 None => temper_train::parse::parse(&PathBuf::from("defaults"), MINIMAL, overrides)?,
             };
-            output::line(temper_train::parse::to_toml(&config)?.trim_end())?;
+            terminal.print(temper_train::parse::to_toml(&config)?.trim_end())?;
         }
         Command::Check { config, overrides } => {
             let config = temper_train::parse::read(config, overrides)?;
@@ -53,10 +53,10 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             let order = StepOrder::new(&prepared.dataset, &config);
             let plan = temper_train::plan(&config, &prepared, &order)?;
             for warning in prepared.warnings.iter().chain(&plan.warnings()) {
-                output::warn(warning);
+                terminal.warn(warning);
             }
-            output::line(&plan.to_string())?;
+            terminal.print(plan.to_string())?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

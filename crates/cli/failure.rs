@@ -84,6 +84,7 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     use temper_eval::Error as Eval;
     use temper_export::Error as Export;
     use temper_runs::Error as Runs;
+    use temper_train::Error as Train;
     use temper_vectors::Error as Vectors;
 
     if cause.is::<BadInput>() || cause.is::<temper_data::Error>() {
@@ -91,7 +92,15 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     } else if let Some(error) = cause.downcast_ref::<Vectors>() {
         Some(matches!(error, Vectors::Write { .. }))
     } else if let Some(error) = cause.downcast_ref::<Runs>() {
-        Some(matches!(error, Runs::Io { action, .. } if *action != "read"))
+        Some(matches!(error, Runs::Io { action, source, .. } if *action != "read" && !is_full(source)))
+    } else if let Some(error) = cause.downcast_ref::<Train>() {
+        match error {
+            Train::NotFinite { .. } => Some(true),
+            Train::Encoder(inner) => is_failure(inner),
+            Train::Eval(inner) => is_failure(inner),
+            Train::Run(inner) => is_failure(inner),
+            _ => Some(false),
+        }
     // A transparent wrapper hides what it wraps from the chain, so the others look inside.
     } else if let Some(error) = cause.downcast_ref::<Encoder>() {
         match error {
@@ -118,6 +127,14 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     }
 }
 
+/// A disk or quota that is full, or a file size limit: for the person to make room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
 fn is_closed_pipe(cause: &(dyn Error + 'static)) -> bool {
     cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -128,6 +145,12 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
 
     if let Some(BadInput { hint, .. }) = cause.downcast_ref() {
         return hint.clone();
+    }
+    if let Some(temper_train::Error::Config { hint: Some(hint), .. }) = cause.downcast_ref() {
+        return Some(hint.clone());
+    }
+    if cause.downcast_ref::<io::Error>().is_some_and(is_full) {
+        return Some("make room on that disk, then go on with `temper train --resume RUN`".to_owned());
     }
     let data = match cause.downcast_ref::<temper_eval::Error>() {
         Some(temper_eval::Error::Data(data)) => Some(data),

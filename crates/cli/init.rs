@@ -2,24 +2,23 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context as _;
 use burn::tensor::Device;
-use clap::Args;
 use temper_data::{Dataset, Kind, ReadOptions};
 use temper_encoder::reference;
 
-use crate::output;
+use crate::failure::BadInput;
+use crate::terminal::{Terminal, program};
 
 /// Look at training files and write a config with columns, loss, prompts and held-out split chosen.
-#[derive(Debug, Args)]
+#[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   temper init pairs.jsonl --base models/all-MiniLM-L6-v2 -o pairs.toml
   temper init train-*.csv --base runs/first --eval dev.csv -o second.toml
   temper init pairs.jsonl --fresh | less")]
-pub struct InitArgs {
+pub struct Args {
     /// Training files (JSONL, CSV, TSV, Parquet).
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -40,9 +39,12 @@ pub struct InitArgs {
     force: bool,
 }
 
-pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
+/// Writes the config.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let args = &args;
     if let Some(path) = args.output.as_ref().filter(|p| p.exists() && !args.force) {
-        bail!("`{}` exists; name another file or use --force", path.display());
+        let problem = format!("`{}` exists", path.display());
+        return Err(BadInput::new(problem).hint("name another file with -o, or use --force").into());
     }
     let dataset = temper_data::read(&args.files, &ReadOptions::default())?;
     let text = config(args, &dataset)?;
@@ -51,24 +53,24 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     temper_train::parse::parse(&path, &text, &[])
         .context("this is a bug: init wrote a config it cannot read")?;
     match &args.output {
-        None => output::line(text.trim_end())?,
+        None => terminal.print(text.trim_end())?,
         Some(path) => {
             std::fs::write(path, &text).with_context(|| format!("cannot write `{}`", path.display()))?;
             for file in &dataset.files {
-                output::note(&format!("{}: {} rows, {}", file.path.display(), file.rows, file.mapping));
+                terminal.note(format!("{}: {} rows, {}", file.path.display(), file.rows, file.mapping));
             }
-            output::note(&format!(
+            terminal.note(format!(
                 "wrote {}; look it over, then: {} train {}",
                 path.display(),
-                output::program(),
+                program(),
                 path.display()
             ));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn config(args: &InitArgs, dataset: &Dataset) -> anyhow::Result<String> {
+fn config(args: &Args, dataset: &Dataset) -> anyhow::Result<String> {
     let name = args.files[0].file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut text = String::new();
     let quoted = |s: &str| toml_edit::Value::from(s).to_string();
@@ -113,7 +115,7 @@ fn config(args: &InitArgs, dataset: &Dataset) -> anyhow::Result<String> {
 
 fn data_section(
     text: &mut String,
-    args: &InitArgs,
+    args: &Args,
     dataset: &Dataset,
     list: &dyn Fn(&[PathBuf]) -> String,
 ) -> std::fmt::Result {

@@ -2,19 +2,23 @@
 
 mod bugs;
 mod columns;
+mod config;
 mod data;
 mod embed;
 mod eval;
 mod export;
 mod failure;
 mod info;
+mod init;
 mod interrupt;
 mod model;
+mod plain;
 mod prompt;
 mod similarity;
 mod stored;
 mod table;
 mod terminal;
+mod train;
 
 use std::process::ExitCode;
 
@@ -35,6 +39,9 @@ struct Cli {
     /// Print results and errors only: no progress, notes or warnings
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Threads to compute with; all cores when not given. The numbers are the same at any
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
 }
 
 const AFTER_HELP: &str = "\
@@ -61,6 +68,9 @@ macro_rules! commands {
 }
 
 commands! {
+    Init => init,
+    Config => config,
+    Train => train,
     Embed => embed,
     Similarity => similarity,
     Eval => eval,
@@ -73,6 +83,10 @@ fn main() -> ExitCode {
     bugs::report_panics();
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.quiet);
+    if let Some(threads) = cli.threads {
+        // Fails only if a pool exists already, which nothing has made yet.
+        drop(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global());
+    }
     match cli.command.run(&terminal) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),

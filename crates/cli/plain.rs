@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use temper_runs::Event;
 
-use crate::output;
+use crate::terminal::Terminal;
 
 /// Seconds between two step lines when nobody watches a bar.
 const SPARSE: Duration = Duration::from_secs(10);
 
 /// Shows events as they come.
-pub struct Plain {
+pub struct Plain<'a> {
+    terminal: &'a Terminal,
     quiet: bool,
     bar: Option<ProgressBar>,
     total: u64,
@@ -20,10 +21,10 @@ pub struct Plain {
     last_line: Option<Instant>,
 }
 
-impl Plain {
+impl<'a> Plain<'a> {
     /// With `quiet`, only warnings are shown.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet, bar: None, total: 0, baseline: None, last_line: None }
+    pub fn new(terminal: &'a Terminal, quiet: bool) -> Self {
+        Self { terminal, quiet, bar: None, total: 0, baseline: None, last_line: None }
     }
 
     /// Shows one event.
@@ -69,7 +70,7 @@ impl Plain {
         self.total = total;
         let from = if step > 0 { format!(", from step {step}") } else { String::new() };
         self.print(&format!("run {run}: {total} steps{from}"), false);
-        if std::io::stderr().is_terminal() {
+        if std::io::stderr().is_terminal() && !self.terminal.is_quiet() {
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  eta {eta}");
             let bar = ProgressBar::new(total).with_position(step);
             if let Ok(style) = style {
@@ -88,7 +89,7 @@ impl Plain {
             }
             None if self.last_line.is_none_or(|at| at.elapsed() >= SPARSE) || step == self.total => {
                 self.last_line = Some(Instant::now());
-                output::note(&format!("step {step}/{}  {text}", self.total));
+                self.terminal.note(format!("step {step}/{}  {text}", self.total));
             }
             None => {}
         }
@@ -96,8 +97,8 @@ impl Plain {
 
     fn print(&self, text: &str, always: bool) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| output::note(text)),
-            None if always || !self.quiet => output::note(text),
+            Some(bar) => bar.suspend(|| self.terminal.note(text)),
+            None if always || !self.quiet => self.terminal.note(text),
             None => {}
         }
     }

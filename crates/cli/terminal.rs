@@ -52,10 +52,20 @@ impl Terminal {
         bar.with_style(style).with_message(what.to_owned())
     }
 
+    /// Whether only results and errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     fn tell(&self, message: &str) {
         if !self.quiet {
             // A closed stderr is no reason to stop working.
             drop(writeln!(io::stderr(), "{message}"));
         }
     }
+}
+
+/// How this program was called, for commands that are printed to be typed.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "temper".to_owned())
 }

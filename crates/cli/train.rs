@@ -1,21 +1,22 @@
 //! `temper train`: run a config, or go on with a run.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use anyhow::Context as _;
+use clap::ValueEnum;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use temper_encoder::reference::MODEL_FOLDER;
 use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Job, Report, Stop};
 
-use crate::output;
+use crate::failure::{BadInput, Quit};
 use crate::plain::Plain;
+use crate::terminal::{Terminal, program};
 
 /// Fine-tune an encoder as a config says.
-#[derive(Debug, Args)]
+#[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   temper train configs/pairs.toml
@@ -24,7 +25,7 @@ Examples:
   temper train --resume runs/pairs-20261122-101500 --set train.num_train_epochs=3   (extends a finished run)
 
 Ctrl-C finishes the step, saves, and prints the command that goes on; a second Ctrl-C leaves at once.")]
-pub struct TrainArgs {
+pub struct Args {
     /// The run's TOML file (`temper init` writes one).
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     config: Option<PathBuf>,
@@ -40,7 +41,7 @@ pub struct TrainArgs {
     /// Where to compute.
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = ["cpu"])]
     device: String,
-    /// What to show: a progress bar on a terminal and sparse lines elsewhere, or nothing but the result.
+    /// What to show while training
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,
     /// Resume although these changed since the run was started.
@@ -48,9 +49,12 @@ pub struct TrainArgs {
     allow_changed: Vec<Changed>,
 }
 
+/// What a run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Ui {
+    /// A progress bar on a terminal, sparse lines elsewhere.
     Plain,
+    /// Warnings and the result.
     Quiet,
 }
 
@@ -60,7 +64,8 @@ enum Changed {
     Data,
 }
 
-pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+/// Trains, and prints the best checkpoint, the scores before and after, and the export command.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
         (_, Some(run)) => {
@@ -75,28 +80,28 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             let config = temper_train::parse::read(config, &args.overrides)?;
             temper_train::create(config, args.run.as_deref(), &argv)?
         }
-        (None, None) => bail!("give a config, or --resume RUN"),
+        (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
-    let report = execute(&job, args.ui)?;
-    finish(&job, &report)
+    let report = execute(&job, args.ui, terminal)?;
+    finish(&job, &report, terminal)
 }
 
 /// Trains with the chosen display; Ctrl-C and SIGTERM end it after the current step.
-pub fn execute(job: &Job, ui: Ui) -> anyhow::Result<Report> {
+pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report> {
     let stop = listen()?;
-    let mut plain = Plain::new(ui == Ui::Quiet);
+    let mut plain = Plain::new(terminal, ui == Ui::Quiet);
     let report = temper_train::run(job, &stop, &mut |event| plain.show(event));
     plain.close();
-    let report = report.map_err(|error| {
-        let reference = job.folder.path().display();
-        anyhow::Error::new(error).context(format!("the run `{reference}` stopped"))
-    })?;
-    SIGNAL.store(stop.load(Ordering::SeqCst), Ordering::SeqCst);
+    let run = job.folder.path().display();
+    let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
+    if report.outcome == Outcome::Interrupted {
+        let code = 128 + stop.load(Ordering::SeqCst);
+        terminal.note(format!("interrupted after step {}; saved. Go on with:", report.step));
+        terminal.note(format!("  {} train --resume {run}", program()));
+        return Err(Quit(code as u8).into());
+    }
     Ok(report)
 }
-
-/// The signal that ended the last run, or 0.
-static SIGNAL: Stop = Stop::new(0);
 
 /// A first signal asks the loop to stop; a second one leaves at once.
 fn listen() -> anyhow::Result<Arc<Stop>> {
@@ -110,32 +115,29 @@ fn listen() -> anyhow::Result<Arc<Stop>> {
 }
 
 /// Prints what came of it, and what to type next.
-pub fn finish(job: &Job, report: &Report) -> anyhow::Result<ExitCode> {
-    let run = job.folder.path().display().to_string();
-    let temper = output::program();
-    if report.outcome == Outcome::Interrupted {
-        output::note(&format!("interrupted after step {}; saved. Go on with:", report.step));
-        output::note(&format!("  {temper} train --resume {run}"));
-        return Ok(ExitCode::from(128 + SIGNAL.load(Ordering::SeqCst) as u8));
-    }
+fn finish(job: &Job, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
     let which = if report.best.is_some() { Which::Best } else { Which::Last };
-    let folder = job.folder.resolve(which)?.join(temper_encoder::reference::MODEL_FOLDER);
-    let mut lines = vec![format!("best      {}", folder.display())];
+    let folder = job.folder.resolve(which)?.join(MODEL_FOLDER);
+    terminal.print(format!("best      {}", folder.display()))?;
     if let Some((step, score)) = report.best {
-        let metric = &report.metric;
         let before = report.baseline.map(|b| format!("{b:.4} -> ")).unwrap_or_default();
-        lines.push(format!("{metric:<9} {before}{score:.4} (step {step} of {})", report.step));
+        terminal.print(format!(
+            "score     {} {before}{score:.4} (step {step} of {})",
+            report.metric, report.step
+        ))?;
         if report.baseline.is_some_and(|before| before > score) {
-            output::warn(
-                "the base scores higher than every checkpoint of this run; the best one is still the run's own",
-            );
+            terminal.warn("the base scores higher than every checkpoint of this run; train differently, or keep the base");
         }
     }
     if report.outcome == Outcome::EarlyStopped {
-        lines.push(format!("stopped   early at step {}: no improvement", report.step));
+        terminal.print(format!("stopped   early at step {}: no improvement", report.step))?;
     }
-    let reference = if report.best.is_some() { run.clone() } else { format!("{run}@last") };
-    lines.push(format!("export    {temper} export {reference} exported-model"));
-    output::line(&lines.join("\n"))?;
-    Ok(ExitCode::SUCCESS)
+    let run = job.folder.path().display();
+    let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
+    terminal.print(format!("export    {} export {reference} {}", program(), exported(job)))
+}
+
+/// A folder name for the export.
+pub fn exported(job: &Job) -> String {
+    format!("exported-{}", job.config.name)
 }

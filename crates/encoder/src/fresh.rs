@@ -13,7 +13,8 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{
-    AddedToken, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    AddedToken, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer,
 };
 
 use crate::bert::BertConfig;
@@ -133,7 +134,11 @@ impl FreshConfig {
         let mut pieces = BPE::default();
         let counts = word_counts(texts).map_err(|e| error(&place, e))?;
         trainer.do_train(&counts, &mut pieces).map_err(|e| error(&place, e))?;
-        Tokenizer::new(bert_tokenizer(WordPiece::from_bpe(&pieces), true, &place)?, place, serde_json::Value::Null)
+        Tokenizer::new(
+            bert_tokenizer(WordPiece::from_bpe(&pieces), true, &place)?,
+            place,
+            serde_json::Value::Null,
+        )
     }
 }
 
@@ -204,8 +209,17 @@ mod tests {
 
     #[test]
     fn the_same_texts_give_the_same_encoder() {
-        let texts = ["how do I true a wheel", "truing a wheel needs a spoke key", "the wheel is true, the key is not"];
-        let tiny = FreshConfig { hidden_size: 8, num_hidden_layers: 1, intermediate_size: 16, ..FreshConfig::default() };
+        let texts = [
+            "how do I true a wheel",
+            "truing a wheel needs a spoke key",
+            "the wheel is true, the key is not",
+        ];
+        let tiny = FreshConfig {
+            hidden_size: 8,
+            num_hidden_layers: 1,
+            intermediate_size: 16,
+            ..FreshConfig::default()
+        };
         let build = |seed| tiny.build(&texts, seed, &Device::flex()).unwrap();
         let first = build(1);
         assert_eq!(first.fingerprint(), build(1).fingerprint());
