@@ -45,17 +45,21 @@ enum PrecisionName {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     check_target(&args.dir, args.force)?;
-    let opened = args.model.open(terminal)?;
-    let facts = facts(&opened, &args.dir)?;
-    let precision = args.precision.precision();
-    let certificate = temper_export::export(&opened.encoder, &facts, &args.dir, precision)
-        .with_context(|| format!("failed to export to `{}`", args.dir.display()))?;
+    write(&args.model.open(terminal)?, &args.dir, args.precision.precision(), terminal)?;
+    terminal.print(args.dir.display().to_string())
+}
+
+/// Writes an opened model to `dir` and tells how well it reads back.
+pub fn write(opened: &Opened, dir: &Path, precision: Precision, terminal: &Terminal) -> anyhow::Result<()> {
+    let facts = facts(opened, dir)?;
+    let certificate = temper_export::export(&opened.encoder, &facts, dir, precision)
+        .with_context(|| format!("failed to export to `{}`", dir.display()))?;
     terminal.note(format!(
         "read back: {} texts embedded with both differ by at most {:e} (smallest cosine {:.6})",
         certificate.probes, certificate.max_difference, certificate.min_cosine
     ));
     terminal.note(format!("fingerprint {}", certificate.fingerprint));
-    terminal.print(args.dir.display().to_string())
+    Ok(())
 }
 
 impl PrecisionName {

@@ -14,6 +14,7 @@ mod interrupt;
 mod model;
 mod plain;
 mod prompt;
+mod quickstart;
 mod similarity;
 mod stored;
 mod table;
@@ -47,7 +48,7 @@ struct Cli {
 const AFTER_HELP: &str = "\
 MODEL is everywhere a model folder or a run: `runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`.
 Data goes to stdout, everything else to stderr; `-` is stdin.
-Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted (143 on SIGTERM).";
 
 /// Every command: its name, and the module with its `Args` and its `run`.
 macro_rules! commands {
@@ -77,6 +78,7 @@ commands! {
     Export => export,
     Info => info,
     Data => data,
+    Quickstart => quickstart,
 }
 
 fn main() -> ExitCode {

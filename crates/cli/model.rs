@@ -27,7 +27,7 @@ pub struct ModelArgs {
 }
 
 /// How to read a model.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct ReadingArgs {
     /// Pooling of a plain transformers folder, which does not say
     #[arg(long, help_heading = READING, value_name = "NAME", value_parser = PossibleValuesParser::new(POOLINGS))]
@@ -44,9 +44,10 @@ pub struct ReadingArgs {
 }
 
 /// The devices that temper computes on.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub enum DeviceName {
     /// The processor, on all its cores.
+    #[default]
     Cpu,
 }
 

@@ -83,7 +83,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
     let report = execute(&job, args.ui, terminal)?;
-    finish(&job, &report, terminal)
+    print_result(&job, &report, terminal)?;
+    let run = job.folder.path().display();
+    let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
+    terminal.print(format!("export    {} export {reference} exported-{}", program(), job.config.name))
 }
 
 /// Trains with the chosen display; Ctrl-C and SIGTERM end it after the current step.
@@ -114,8 +117,8 @@ fn listen() -> anyhow::Result<Arc<Stop>> {
     Ok(stop)
 }
 
-/// Prints what came of it, and what to type next.
-fn finish(job: &Job, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
+/// Prints the best checkpoint and the scores before and after.
+pub fn print_result(job: &Job, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
     let which = if report.best.is_some() { Which::Best } else { Which::Last };
     let folder = job.folder.resolve(which)?.join(MODEL_FOLDER);
     terminal.print(format!("best      {}", folder.display()))?;
@@ -132,12 +135,5 @@ fn finish(job: &Job, report: &Report, terminal: &Terminal) -> anyhow::Result<()>
     if report.outcome == Outcome::EarlyStopped {
         terminal.print(format!("stopped   early at step {}: no improvement", report.step))?;
     }
-    let run = job.folder.path().display();
-    let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
-    terminal.print(format!("export    {} export {reference} {}", program(), exported(job)))
-}
-
-/// A folder name for the export.
-pub fn exported(job: &Job) -> String {
-    format!("exported-{}", job.config.name)
+    Ok(())
 }
