@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod cli_using;
 mod data_sample;
 mod golden;
 mod golden_evaluators;

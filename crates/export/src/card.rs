@@ -48,7 +48,7 @@ fn summary(encoder: &Encoder, facts: &CardFacts, precision: Precision) -> String
         None => format!("`{}`", facts.source),
     };
     format!(
-        "# {}\n\nA sentence encoder: texts in, vectors of {} values out. It is {origin}.\n\n\
+        "# {}\n\nA sentence encoder: texts in, vectors of {} values out. Made from {origin}.\n\n\
          | | |\n|---|---|\n\
          | modules | {} |\n| dimensions | {} |\n| longest input | {} tokens |\n| similarity | {} |\n\
          | parameters | {} |\n| weights | {} |\n",
@@ -121,7 +121,7 @@ fn scores(run: &RunFacts) -> String {
 fn provenance(facts: &CardFacts, certificate: &Certificate) -> String {
     format!(
         "## Provenance\n\n- fingerprint: `{}`\n- derived from: `{}`\n- exported by temper {} and read back: {} texts \
-         embedded with both differ by at most {:e} in any value\n",
+         embedded with both differ by at most {} in any value\n",
         certificate.fingerprint,
         facts.derived_from.as_ref().unwrap_or(&certificate.source_fingerprint),
         env!("CARGO_PKG_VERSION"),
@@ -133,4 +133,88 @@ fn provenance(facts: &CardFacts, certificate: &Certificate) -> String {
 /// Text that cannot break out of its table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', "\\n").replace('`', "'")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use burn::tensor::Device;
+    use temper_runs::{Base, DataFile};
+
+    use super::*;
+
+    fn encoder() -> Encoder {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/golden/models/bert-mean-norm");
+        let options = temper_encoder::ReadOptions::default();
+        temper_encoder::read(&folder, &options, &Device::flex()).unwrap().encoder
+    }
+
+    fn of_run() -> CardFacts {
+        let run = RunFacts {
+            run: "shop-20260304".into(),
+            step: 40,
+            total_steps: Some(60),
+            seed: 42,
+            base: Base { reference: "models/base".into(), fingerprint: "f00".into() },
+            data: vec![DataFile {
+                role: "train".into(),
+                path: "pairs.jsonl".into(),
+                size: 12,
+                blake3: "b3".into(),
+            }],
+            config: "[loss]\nname = \"cosent\"\n".into(),
+            metric: Some("cosine_ndcg@10".into()),
+            before: BTreeMap::from([("cosine_ndcg@10".to_owned(), 0.5)]),
+            after: BTreeMap::from([("cosine_ndcg@10".to_owned(), 0.75)]),
+        };
+        CardFacts { name: "shop".into(), source: "runs/shop".into(), derived_from: None, run: Some(run) }
+    }
+
+    #[test]
+    fn a_run_is_told_with_base_data_loss_config_and_scores() {
+        let mut encoder = encoder();
+        encoder.contract.prompts.insert("query".into(), "query: ".into());
+        encoder.contract.default_prompt = Some("query".into());
+        let certificate = Certificate {
+            source_fingerprint: "abc".into(),
+            fingerprint: "def".into(),
+            probes: 14,
+            max_difference: 0.0,
+            min_cosine: 1.0,
+        };
+        let text = card(&encoder, &of_run(), Precision::F16, &certificate);
+        for part in [
+            "---\npipeline_tag: sentence-similarity\nlibrary_name: sentence-transformers\n",
+            "# shop\n",
+            "`models/base`, fine-tuned",
+            "| query (default) | `query: ` |",
+            "- loss: `cosent`",
+            "step 40 of 60, seed 42",
+            "| train | `pairs.jsonl` | 12 | `b3` |",
+            "| **cosine_ndcg@10** | 0.5000 | 0.7500 |",
+            "```toml\n[loss]\nname = \"cosent\"\n```",
+            "- fingerprint: `def`\n- derived from: `abc`\n",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_model_has_no_training_section() {
+        let certificate = Certificate {
+            source_fingerprint: "abc".into(),
+            fingerprint: "abc".into(),
+            probes: 7,
+            max_difference: 0.0,
+            min_cosine: 1.0,
+        };
+        let facts = CardFacts { run: None, derived_from: Some("root".into()), ..of_run() };
+        let text = card(&encoder(), &facts, Precision::F32, &certificate);
+        assert!(!text.contains("## Training") && text.contains("- derived from: `root`"), "{text}");
+        assert!(!text.contains("trained with prompts"), "empty prompts are none:\n{text}");
+    }
 }

@@ -43,12 +43,10 @@ pub fn certify(source: &Encoder, export: &Encoder, precision: Precision) -> Resu
         min_cosine = a.iter().zip(&b).map(|(a, b)| Similarity::Cosine.score(a, b)).fold(min_cosine, f32::min);
         probes += texts.len();
     }
-    let largest_allowed = allowed(precision);
-    // Written so that NaN fails too.
-    if !(max_difference <= largest_allowed && min_cosine.is_finite()) {
+    if !explained(precision, max_difference, min_cosine) {
         return Err(Error::Differs {
             difference: max_difference,
-            allowed: largest_allowed,
+            cosine: min_cosine,
             precision: precision.torch_name(),
         });
     }
@@ -61,12 +59,13 @@ pub fn certify(source: &Encoder, export: &Encoder, precision: Precision) -> Resu
     })
 }
 
-/// The largest difference that rounding the weights explains, for vectors whose values are around one or less.
-fn allowed(precision: Precision) -> f32 {
+/// Whether rounding the weights explains the difference; NaN is never explained. Half precisions are held to their
+/// direction, since the size of their error grows with that of the vectors.
+fn explained(precision: Precision, max_difference: f32, min_cosine: f32) -> bool {
     match precision {
-        Precision::F32 => 1e-6,
-        Precision::F16 => 0.05,
-        Precision::Bf16 => 0.3,
+        Precision::F32 => max_difference <= 1e-6,
+        Precision::F16 => max_difference.is_finite() && min_cosine >= 0.999,
+        Precision::Bf16 => max_difference.is_finite() && min_cosine >= 0.98,
     }
 }
 
@@ -80,4 +79,24 @@ fn difference(a: &Embeddings, b: &Embeddings) -> f32 {
         .zip(&b.values)
         .map(|(x, y)| (x - y).abs())
         .fold(0.0, |most, found| if found.is_nan() || found > most { found } else { most })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nan_and_other_shapes_never_pass() {
+        let rows = |values: &[f32]| Embeddings::from_values(2, values.to_vec()).unwrap();
+        let found = difference(&rows(&[1.0, f32::NAN, 0.0, 0.0]), &rows(&[0.5, 0.0, 0.0, 0.0]));
+        assert!(found.is_nan());
+        assert!(difference(&rows(&[1.0, 2.0]), &Embeddings::new(3)).is_nan());
+        for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+            assert!(!explained(precision, f32::NAN, 1.0));
+            assert!(explained(precision, 0.0, 1.0));
+        }
+        assert!(!explained(Precision::F32, 1e-5, 1.0));
+        assert!(!explained(Precision::F16, 0.01, 0.9));
+    }
 }

@@ -32,14 +32,14 @@ pub enum Error {
     },
     /// What was read back does not compute what was exported.
     #[error(
-        "the export does not compute the same vectors: they differ by up to {difference:e} where at most {allowed:e} \
-         is right for {precision}; nothing was put in place"
+        "the export does not compute the same vectors: values differ by up to {difference:e} and the smallest cosine \
+         is {cosine}, which rounding to {precision} does not explain; nothing was put in place"
     )]
     Differs {
         /// Largest difference of two values.
         difference: f32,
-        /// What rounding explains.
-        allowed: f32,
+        /// Smallest cosine of two vectors of one text.
+        cosine: f32,
         /// The number format of the export.
         precision: &'static str,
     },
