@@ -1,4 +1,5 @@
 //! The commands that use and judge a model, as a person runs them: on the small golden models.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -147,7 +148,8 @@ fn embed_reads_lines_fields_columns_stdin_and_arguments_alike() {
 fn embed_keeps_the_order_over_many_chunks() {
     let place = Place::new();
     let words = ["rain", "cat sits", "the dog runs", "morning in the far away town of cats", ""];
-    let texts: String = (0..700).map(|row| format!("{} {row}\n", words[row % words.len()])).collect();
+    let texts: String =
+        (0..700).map(|row| [words[row % words.len()], &row.to_string(), "\n"].join(" ")).collect();
     place.write("many.txt", &texts);
     let printed = place.ok(&["embed", &model("bert-mean-norm"), "many.txt"]);
     let told: Vec<String> = printed

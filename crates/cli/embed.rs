@@ -131,14 +131,11 @@ impl Args {
             Format::Jsonl => temper_vectors::Provenance::default(),
             Format::Npy | Format::Safetensors | Format::Parquet => stored::provenance(opened, prompt)?,
         };
-        let writer = match self.to_file() {
-            Some(path) => VectorWriter::create(path, format, dim, &provenance)?,
-            None => {
-                let stdout = BufWriter::with_capacity(1 << 16, io::stdout());
-                VectorWriter::to_stream(Box::new(stdout), format, dim, &provenance)?
-            }
-        };
-        Ok(writer)
+        if let Some(path) = self.to_file() {
+            return Ok(VectorWriter::create(path, format, dim, &provenance)?);
+        }
+        let stdout = BufWriter::with_capacity(1 << 16, io::stdout());
+        Ok(VectorWriter::to_stream(Box::new(stdout), format, dim, &provenance)?)
     }
 
     /// All texts, one file opened after the other.

@@ -96,13 +96,14 @@ impl Args {
 fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> String {
     let metric = task.default_metric();
     let summary = scores.get(metric).map_or(f64::NAN, |score| *score);
-    let mut text =
-        format!("{}: {}, {}: {metric} {summary:.4}\n", path.display(), task.name(), task.describe());
-    if prompts != &Prompts::default() {
-        let show = |prompt: &Option<String>| format!("{:?}", prompt.as_deref().unwrap_or_default());
-        text += &format!("prompts: {} and {}\n", show(&prompts.first), show(&prompts.second));
-    }
-    text + &scores_table(scores) + "\n"
+    let head = format!("{}: {}, {}: {metric} {summary:.4}\n", path.display(), task.name(), task.describe());
+    let show = |prompt: &Option<String>| format!("{:?}", prompt.as_deref().unwrap_or_default());
+    let used = if *prompts == Prompts::default() {
+        String::new()
+    } else {
+        format!("prompts: {} and {}\n", show(&prompts.first), show(&prompts.second))
+    };
+    format!("{head}{used}{}\n", scores_table(scores))
 }
 
 /// Metrics down, measures across.
@@ -127,11 +128,8 @@ fn scores_table(scores: &Scores) -> String {
 
 /// Metric and measure of a score's name; the reference puts the measure first or last.
 fn split(name: &str) -> (&str, &str) {
-    match name.split_once('_') {
-        Some((metric @ ("pearson" | "spearman"), measure)) => (metric, measure),
-        Some((measure, metric)) => (metric, measure),
-        None => (name, ""),
-    }
+    let (first, last) = name.split_once('_').unwrap_or((name, ""));
+    if matches!(first, "pearson" | "spearman") { (first, last) } else { (last, first) }
 }
 
 /// A key that sorts `@10` behind `@5`.

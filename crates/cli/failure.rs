@@ -59,14 +59,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn message(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}\n");
-    for cause in error.chain().skip(1) {
-        text += &format!("  caused by: {}\n", cause.to_string().trim_end().replace('\n', "\n    "));
-    }
-    if let Some(hint) = error.chain().find_map(hint) {
-        text += &format!("hint: {hint}\n");
-    }
-    text
+    let cause = |cause: &(dyn Error + 'static)| {
+        format!("  caused by: {}\n", cause.to_string().trim_end().replace('\n', "\n    "))
+    };
+    let causes: Vec<String> = error.chain().skip(1).map(cause).collect();
+    let hint = error.chain().find_map(hint).map(|hint| format!("hint: {hint}\n"));
+    format!("error: {error}\n{}{}", causes.concat(), hint.unwrap_or_default())
 }
 
 /// 1 when the work failed, 2 when temper was used or fed wrongly.
@@ -150,7 +148,7 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some(hint.clone());
     }
     if cause.downcast_ref::<io::Error>().is_some_and(is_full) {
-        return Some("make room on that disk, then go on with `temper train --resume RUN`".to_owned());
+        return Some("make room there and try again; a run goes on with `temper train --resume RUN`".to_owned());
     }
     let data = match cause.downcast_ref::<temper_eval::Error>() {
         Some(temper_eval::Error::Data(data)) => Some(data),

@@ -17,6 +17,7 @@ impl Terminal {
     }
 
     /// One line of data on stdout.
+    #[allow(clippy::unused_self, reason = "whoever prints holds the terminal, so that this stays the one way")]
     pub fn print(&self, text: impl AsRef<str>) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n"));

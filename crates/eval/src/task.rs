@@ -207,12 +207,11 @@ mod tests {
     #[test]
     fn every_task_reports_its_default_metric_and_all_its_texts() {
         let scored = |scores: [f32; 3]| {
-            let rows = [("a cat", "a dog"), ("rain", "sun"), ("one", "two")];
-            let rows = rows.iter().zip(scores);
-            rows.map(|((a, b), score)| {
-                format!("{{\"sentence1\": \"{a}\", \"sentence2\": \"{b}\", \"score\": {score}}}\n")
-            })
-            .collect::<String>()
+            let rows = [("a cat", "a dog"), ("rain", "sun"), ("one", "two")].into_iter().zip(scores);
+            let row = |((a, b), score)| {
+                format!("{{\"sentence1\": \"{a}\", \"sentence2\": \"{b}\", \"score\": {score}}}")
+            };
+            rows.map(row).collect::<Vec<_>>().join("\n")
         };
         let tasks = [
             "{\"anchor\": \"a\", \"positive\": \"x\"}\n{\"anchor\": \"b\", \"positive\": \"y\"}\n".to_owned(),
