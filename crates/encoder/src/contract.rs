@@ -152,6 +152,9 @@ pub fn pool_name(pool: Pool) -> &'static str {
     }
 }
 
+/// The names that [`pool_from_name`] knows, for messages.
+pub const POOL_NAMES: &str = "cls, mean, max, mean_sqrt_len_tokens, weightedmean, lasttoken";
+
 /// The pooling that sentence-transformers calls `name`.
 pub fn pool_from_name(name: &str) -> Option<Pool> {
     Some(match name {

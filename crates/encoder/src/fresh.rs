@@ -18,7 +18,7 @@ use tokenizers::{
 };
 
 use crate::bert::BertConfig;
-use crate::contract::{Contract, ModuleSpec, PoolingSpec, TruncationSide};
+use crate::contract::{Contract, ModuleSpec, POOL_NAMES, PoolingSpec, TruncationSide, pool_from_name};
 use crate::encoder::Encoder;
 use crate::tokenizing::{Tokenizer, error};
 use crate::weights::{NamedTensor, Weights};
@@ -43,6 +43,8 @@ pub struct FreshConfig {
     pub intermediate_size: usize,
     /// Longest input in tokens.
     pub max_seq_length: usize,
+    /// How token vectors become one: `mean`, `cls`, ...
+    pub pooling: String,
     /// Dropout while training.
     pub dropout: f64,
 }
@@ -56,6 +58,7 @@ impl Default for FreshConfig {
             num_attention_heads: 4,
             intermediate_size: 1024,
             max_seq_length: 128,
+            pooling: "mean".to_owned(),
             dropout: 0.1,
         }
     }
@@ -94,12 +97,15 @@ impl FreshConfig {
                 ),
             ));
         }
+        let pool = pool_from_name(&self.pooling).ok_or_else(|| {
+            Error::model(Path::new("model.fresh"), format!("`pooling` is `{}`; known: {POOL_NAMES}", self.pooling))
+        })?;
         let contract = Contract {
             modules: vec![
                 ModuleSpec::Transformer(bert.clone()),
                 ModuleSpec::Pooling(PoolingSpec {
                     dim: self.hidden_size,
-                    pools: vec![temper_kernels::Pool::Mean],
+                    pools: vec![pool],
                 }),
                 ModuleSpec::Normalize,
             ],

@@ -11,7 +11,7 @@ use temper_kernels::{Activation, Pool};
 use temper_vectors::Similarity;
 
 use crate::bert::{Bert, BertConfig};
-use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec, TruncationSide, pool_from_name};
+use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec, TruncationSide, POOL_NAMES, pool_from_name};
 use crate::encoder::Encoder;
 use crate::network::{Dense, Network};
 use crate::tokenizing::Tokenizer;
@@ -134,7 +134,10 @@ fn chain(folder: &Path, options: &ReadOptions, warnings: &mut Vec<String>) -> Re
     };
     for entry in entries {
         let class = text(entry, "type").ok_or_else(|| Error::model(&list, "a module has no `type`"))?;
-        let path = folder.join(inside(&list, text(entry, "path").unwrap_or_default())?);
+        let path = match inside(&list, text(entry, "path").unwrap_or_default())? {
+            "" => folder.to_owned(),
+            inner => folder.join(inner),
+        };
         let module = match class.rsplit('.').next().unwrap_or_default() {
             "Transformer" => {
                 chain.settings = optional(&path.join("sentence_bert_config.json"))?;
@@ -322,9 +325,7 @@ fn pooling(path: &Path) -> Result<PoolingSpec, Error> {
             names.iter().map(name).collect::<Option<_>>().ok_or_else(|| {
                 Error::model(
                     path,
-                    format!(
-                        "field `pooling_mode` is {mode}; known: cls, mean, max, mean_sqrt_len_tokens, weightedmean, lasttoken"
-                    ),
+                    format!("field `pooling_mode` is {mode}; known: {POOL_NAMES}"),
                 )
             })?
         }

@@ -36,6 +36,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("base_model", "model.base"),
     ("train_file", "data.train"),
     ("validation_file", "data.eval"),
+    ("infonce", "multiple_negatives_ranking"),
+    ("mnrl", "multiple_negatives_ranking"),
+    ("MultipleNegativesRankingLoss", "multiple_negatives_ranking"),
+    ("CosineSimilarityLoss", "cosine_similarity"),
+    ("CoSENTLoss", "cosent"),
     ("temperatur", "loss.temperature"),
     ("no_duplicates", "train.batch_sampler = \"no_duplicates\""),
     ("use_cpu", "device = \"cpu\""),
@@ -102,9 +107,10 @@ fn config_error(path: &Path, text: &str, span: Option<std::ops::Range<usize>>, m
     Error::Config { path: path.to_owned(), line, hint: hint(message), problem: message.trim().to_owned() }
 }
 
-/// Our name for the key that an "unknown field" message complains about.
+/// Our name for the key or value that an "unknown field" or "unknown variant" message complains about.
 fn hint(message: &str) -> Option<String> {
-    let unknown = message.split("unknown field `").nth(1)?.split('`').next()?;
+    let unknown = message.split("unknown field `").nth(1).or_else(|| message.split("unknown variant `").nth(1))?;
+    let unknown = unknown.split('`').next()?;
     let (_, ours) = ALIASES.iter().find(|(theirs, _)| *theirs == unknown)?;
     Some(format!("`{unknown}` is here: {ours}"))
 }

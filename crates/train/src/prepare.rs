@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use temper_data::{Dataset, ReadOptions, hold_out};
-use temper_encoder::contract::{ModuleSpec, pool_from_name};
+use temper_encoder::contract::{ModuleSpec, POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, reference};
 use temper_eval::{Prompts, Task};
 use temper_runs::DataFile;
@@ -72,7 +72,7 @@ fn read_options(config: &Config, limit: Option<usize>) -> ReadOptions {
         columns: config.data.columns.clone(),
         on_bad_row: config.data.on_bad_row,
         limit,
-        label_range: config.data.label_range,
+        label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
     }
 }
 
@@ -94,9 +94,7 @@ fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Resul
 fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
     let pooling = match &config.model.pooling {
         Some(name) => Some(pool_from_name(name).ok_or_else(|| {
-            Error::Plan(format!(
-                "model.pooling is `{name}`; known: cls, mean, max, mean_sqrt_len_tokens, weightedmean, lasttoken"
-            ))
+            Error::Plan(format!("model.pooling is `{name}`; known: {POOL_NAMES}"))
         })?),
         None => None,
     };

@@ -17,12 +17,10 @@ pub use multiple_negatives_ranking::{MultipleNegativesRanking, ScoreFunction};
 pub enum LossName {
     /// InfoNCE over the batch: `losses/multiple_negatives_ranking.rs`.
     #[default]
-    #[serde(alias = "infonce", alias = "mnrl")]
     MultipleNegativesRanking,
     /// Mean squared error between cosine and label: `losses/cosine_similarity.rs`.
     CosineSimilarity,
     /// Pairwise ranking of cosines by label: `losses/cosent.rs`.
-    #[serde(alias = "co_sent")]
     Cosent,
 }
 
@@ -136,6 +134,14 @@ impl Loss {
                 "this loss learns from scored pairs, but the data has {}; use loss.name = \"multiple_negatives_ranking\"",
                 other.name()
             )),
+        }
+    }
+
+    /// Labels outside this range can never be met.
+    pub fn label_range(&self) -> Option<(f32, f32)> {
+        match self {
+            Self::CosineSimilarity => Some((-1.0, 1.0)),
+            Self::MultipleNegativesRanking(_) | Self::Cosent(_) => None,
         }
     }
 
