@@ -1,11 +1,18 @@
-//! Ctrl-C between two pieces of work, so that files that are being written are removed on the way out.
+//! Signals: Ctrl-C between two pieces of work, so that files that are being written are removed on the way out, and
+//! a file size limit as an error that can be told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGXFSZ};
 
 use crate::failure::Quit;
+
+/// Makes a write beyond the file size limit (`ulimit -f`) fail, as on a full disk, in place of killing the process.
+pub fn outlive_file_size_limit() {
+    // Without it the process dies of such a write, as it would have anyway.
+    drop(signal_hook::flag::register(SIGXFSZ, Arc::default()));
+}
 
 /// Notes a first Ctrl-C; a second one ends the process at once.
 pub struct Interrupt(Arc<AtomicBool>);

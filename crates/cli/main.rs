@@ -83,6 +83,7 @@ commands! {
 
 fn main() -> ExitCode {
     bugs::report_panics();
+    interrupt::outlive_file_size_limit();
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.quiet);
     if let Some(threads) = cli.threads {

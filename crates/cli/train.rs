@@ -29,7 +29,7 @@ pub struct Args {
     /// The run's TOML file (`temper init` writes one).
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     config: Option<PathBuf>,
-    /// Go on with this run from its last checkpoint; needs no config.
+    /// Go on with this run from its last checkpoint, or from that of `RUN@400`; needs no config.
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Override a config key, as in `--set train.learning_rate=3e-5`.

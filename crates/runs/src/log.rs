@@ -41,7 +41,7 @@ impl EventLog {
         self.file.sync().map_err(Error::io("sync", &self.path))
     }
 
-    /// Forgets what happened after `step`, for a run that goes on from there; the file is replaced in one piece.
+    /// Forgets what happened after `step` (all of it for 0), for a run that goes on from there; the file is replaced in one piece.
     pub fn cut_back_to(&mut self, step: u64) -> Result<(), Error> {
         let kept = lines_up_to(&read_or_empty(&self.path)?, step);
         write_atomic(&self.path, &kept)?;
@@ -80,9 +80,9 @@ fn lines_up_to(bytes: &[u8], step: u64) -> Vec<u8> {
         .collect()
 }
 
-/// A run that goes on has not finished, at whatever step it said so.
+/// A run that goes on has not finished, at whatever step it said so; one that begins again does all of it again.
 fn survives(event: &Event, step: u64) -> bool {
-    event.step() <= step && !matches!(event, Event::Finished { .. })
+    step > 0 && event.step() <= step && !matches!(event, Event::Finished { .. })
 }
 
 fn read_or_empty(path: &Path) -> Result<Vec<u8>, Error> {

@@ -50,9 +50,11 @@ impl Sink {
         warnings
     }
 
-    /// Waits until the event stream is on the disk, as before a checkpoint.
-    pub fn sync(&self) -> Result<(), Error> {
-        self.log.sync()
+    /// Waits until the event stream is on the disk, as before a checkpoint at `step`; a first failure is a warning.
+    pub fn sync(&mut self, step: u64) -> Option<Event> {
+        let error = self.log.sync().err()?;
+        let told = std::mem::replace(&mut self.log_failed, true);
+        (!told).then(|| warning(step, "the event log", &error))
     }
 }
 
@@ -95,10 +97,20 @@ mod tests {
         }
         let mut sink = Sink::resume(&run, 200).unwrap();
         sink.emit(step(300));
-        sink.sync().unwrap();
+        assert_eq!(sink.sync(300), None);
         let steps: Vec<u64> =
             read_events(&run.events_path()).unwrap().iter().map(|stamped| stamped.event.step()).collect();
         assert_eq!(steps, [100, 200, 300]);
+    }
+
+    #[test]
+    fn a_run_that_begins_again_forgets_its_baseline() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunFolder::create_exact(&root.path().join("x")).unwrap();
+        Sink::create(&run).unwrap().emit(step(0));
+        let mut sink = Sink::resume(&run, 0).unwrap();
+        sink.emit(step(0));
+        assert_eq!(read_events(&run.events_path()).unwrap().len(), 1);
     }
 
     /// Linux answers every write to this device as a full disk does.

@@ -27,15 +27,17 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a new file in `dir`; a `start_step` above 0 makes TensorBoard drop the later steps of earlier files.
+    /// Begins a new file in `dir`, for a run that goes on after `start_step` or, at 0, begins; TensorBoard drops the
+    /// later steps of earlier files.
     pub fn create(dir: &Path, start_step: u64) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let path = dir.join(next_name(&names_in(dir)?, now.as_secs()));
+        let existing = names_in(dir)?;
+        let path = dir.join(next_name(&existing, now.as_secs()));
         let file = AppendFile::open(&path, 0).map_err(Error::io("create", &path))?;
         let mut board = Self { path, file };
         board.write(&version(now.as_secs_f64()))?;
-        if start_step > 0 {
+        if existing.iter().any(|name| seconds_of(name).is_some()) {
             board.write(&session_start(start_step, now.as_secs_f64()))?;
         }
         Ok(board)
@@ -129,13 +131,14 @@ fn version(wall_time: f64) -> Record {
     record
 }
 
-/// TensorBoard drops the steps at and after a START, and `start_step` itself was taken: hence the one after it.
+/// TensorBoard drops the steps at and after a START, and `start_step` itself was taken: hence the one after it. A run
+/// that begins again takes 0 again too.
 fn session_start(start_step: u64, wall_time: f64) -> Record {
     let mut session = SessionLog::new();
     session.set_status(SessionLog_SessionStatus::START);
     let mut record = Record::new();
     record.set_wall_time(wall_time);
-    record.set_step(start_step as i64 + 1);
+    record.set_step(if start_step == 0 { 0 } else { start_step as i64 + 1 });
     record.set_session_log(session);
     record
 }
@@ -183,6 +186,8 @@ mod tests {
         let second = records(second.path());
         assert_eq!(second[1].get_session_log().get_status(), SessionLog_SessionStatus::START);
         assert_eq!(second[1].get_step(), 401);
+        let third = records(TensorBoard::create(root.path(), 0).unwrap().path());
+        assert_eq!((third[1].has_session_log(), third[1].get_step()), (true, 0));
     }
 
     #[test]

@@ -61,35 +61,13 @@ pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Re
     let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
     let mut looping = Loop::start(job, &order, observe)?;
     looping.announce(&plan)?;
-    if looping.state.step == 0 {
-        looping.evaluate()?;
-    }
-    let outcome = std::thread::scope(|scope| {
-        let encoder = &job.prepared.encoder;
-        let batches = order.prefetch(scope, encoder, looping.state.step);
-        for step in batches {
-            looping.step(&step?)?;
-            if looping.log_due() {
-                looping.log();
-            }
-            if looping.evaluation_due() {
-                let best = looping.evaluate()?;
-                looping.save("evaluation", best)?;
-            } else if looping.save_due() {
-                looping.save("save_steps", false)?;
-            }
-            if looping.out_of_patience() {
-                return Ok(Outcome::EarlyStopped);
-            }
-            if stop.load(Ordering::SeqCst) != 0 {
-                looping.save_now("interrupted")?;
-                return Ok(Outcome::Interrupted);
-            }
+    match looping.train(stop) {
+        Ok(outcome) => Ok(looping.finish(outcome)),
+        Err(error) => {
+            looping.close(Outcome::Failed, error.to_string());
+            Err(error)
         }
-        looping.save_now("end")?;
-        Ok::<_, Error>(Outcome::Completed)
-    })?;
-    Ok(looping.finish(outcome))
+    }
 }
 
 struct Loop<'a> {
@@ -142,6 +120,40 @@ impl<'a> Loop<'a> {
         })
     }
 
+    fn train(&mut self, stop: &Stop) -> Result<Outcome, Error> {
+        if self.state.step == 0 {
+            self.evaluate()?;
+        }
+        // A run that was killed after its last evaluation was saved, or that is resumed after an early stop.
+        if self.out_of_patience() {
+            return Ok(Outcome::EarlyStopped);
+        }
+        let (order, encoder) = (self.order, &self.job.prepared.encoder);
+        std::thread::scope(|scope| {
+            for step in order.prefetch(scope, encoder, self.state.step) {
+                self.step(&step?)?;
+                if self.log_due() {
+                    self.log();
+                }
+                if self.evaluation_due() {
+                    let best = self.evaluate()?;
+                    self.save("evaluation", best)?;
+                } else if self.save_due() {
+                    self.save("save_steps", false)?;
+                }
+                if self.out_of_patience() {
+                    return Ok(Outcome::EarlyStopped);
+                }
+                if stop.load(Ordering::SeqCst) != 0 {
+                    self.save_now("interrupted")?;
+                    return Ok(Outcome::Interrupted);
+                }
+            }
+            self.save_now("end")?;
+            Ok(Outcome::Completed)
+        })
+    }
+
     fn network(&self) -> &Network {
         self.network.as_ref().expect("this is a bug: the network is only away during an update")
     }
@@ -149,6 +161,12 @@ impl<'a> Loop<'a> {
     fn emit(&mut self, event: Event) {
         (self.observe)(&event);
         for warning in self.sink.emit(event) {
+            (self.observe)(&warning);
+        }
+    }
+
+    fn sync(&mut self) {
+        if let Some(warning) = self.sink.sync(self.state.step) {
             (self.observe)(&warning);
         }
     }
@@ -229,13 +247,6 @@ impl<'a> Loop<'a> {
             .map(|i| dataset.examples[*i].origin)
             .map(|o| format!("{}:{}", dataset.files[o.file as usize].path.display(), o.line))
             .collect();
-        let message = format!("{what} of step {} is {value}", step + 1);
-        self.emit(Event::Finished {
-            step,
-            outcome: Outcome::Failed,
-            best_step: self.state.best.map(|b| b.0),
-            message,
-        });
         Error::NotFinite { what, step: step + 1, value, saved, examples: places.join(" ") }
     }
 
@@ -340,7 +351,7 @@ impl<'a> Loop<'a> {
 
     fn save(&mut self, reason: &str, best: bool) -> Result<(), Error> {
         let (folder, step) = (&self.job.folder, self.state.step);
-        self.sink.sync()?;
+        self.sync();
         checkpoint::save(&folder.checkpoint(step), &self.encoder(), &self.optimizer, &self.state)?;
         let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
         folder.write_index(&index)?;
@@ -359,9 +370,13 @@ impl<'a> Loop<'a> {
             baseline: self.state.baseline,
             metric: self.job.prepared.metric.clone(),
         };
-        let best_step = report.best.map(|(step, _)| step);
-        self.emit(Event::Finished { step: report.step, outcome, best_step, message: String::new() });
+        self.close(outcome, String::new());
         report
+    }
+
+    fn close(&mut self, outcome: Outcome, message: String) {
+        let best_step = self.state.best.map(|(step, _)| step);
+        self.emit(Event::Finished { step: self.state.step, outcome, best_step, message });
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use temper_encoder::reference::MODEL_FOLDER;
-use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root};
+use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, parse_reference};
 
 use crate::checkpoint::{self, State};
 use crate::config::Config;
@@ -40,53 +40,95 @@ pub fn create(config: Config, path: Option<&Path>, argv: &[String]) -> Result<Jo
     Ok(Job { config, prepared, folder, state, lock })
 }
 
-/// Opens the run at `path` to go on from its last checkpoint (or from the start, if it was cut off before one).
-pub fn resume(path: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
-    let folder = RunFolder::open(path)?;
+/// Opens a run to go on from its last checkpoint (or from the start, if it was cut off before one); `RUN@400` goes
+/// back to that checkpoint, and later ones are removed.
+pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
+    let (folder, which) = open(run)?;
     let lock = folder.lock()?;
     folder.recover()?;
     let manifest = RunManifest::read(&folder.manifest_path())?;
     let config_path = folder.config_path();
     let text = std::fs::read_to_string(&config_path)
         .map_err(|source| Error::Read { path: config_path.clone(), source })?;
-    check_config(&text, overrides, &manifest, allowed)?;
     let config = parse(&config_path, &text, overrides)?;
+    check_config(&text, &config, overrides, &manifest, allowed)?;
 
-    let (model, state) = match folder.index()?.last {
-        Some(step) => {
-            let (checkpoint, _) = folder.verify(Which::Step(step))?;
+    let (model, mut state) = match which.or(folder.index()?.last.map(Which::Step)) {
+        Some(which) => {
+            let (checkpoint, _) = folder.verify(which)?;
             (Some(checkpoint.join(MODEL_FOLDER)), checkpoint::read_state(&checkpoint)?)
         }
         None => (None, State::default()),
     };
-    let prepared = prepare(&config, model.as_deref())?;
+    let mut prepared = prepare(&config, model.as_deref())?;
     check_data(&prepared.files, &manifest, allowed)?;
-    if model.is_none() && prepared.encoder.fingerprint() != manifest.base.fingerprint {
-        return Err(Error::Changed {
-            what: "config",
-            detail: format!("base `{}` is another model now", manifest.base.reference),
-        });
-    }
+    let base = check_base(&prepared, model.is_none(), &manifest, allowed)?;
+    prepared.warnings.extend(other_instructions(&manifest));
     let mut index = folder.index()?.cut_back_to(state.step);
-    index.best = state.best.map(|(step, _)| step).filter(|step| index.kept.contains(step));
+    // The best one may have been rotated out since, when an older checkpoint is gone back to.
+    state.best = state.best.filter(|(step, _)| index.kept.contains(step));
+    index.best = state.best.map(|(step, _)| step);
     folder.write_index(&index)?;
-    let state = State { config_hash: hash(&config)?, ..state };
-    if !overrides.is_empty() {
-        let reference = manifest.base.clone();
-        write_config(&folder, &config)?;
-        RunManifest {
-            config_hash: state.config_hash.clone(),
-            argv: argv.to_vec(),
-            base: reference,
-            ..manifest
-        }
-        .write(&folder.manifest_path())?;
+    folder.prune(&index)?;
+    state.config_hash = hash(&config)?;
+    state.data_hashes = hashes(&prepared);
+    let now = RunManifest {
+        config_hash: state.config_hash.clone(),
+        data: prepared.files.clone(),
+        base,
+        ..manifest.clone()
+    };
+    if now != manifest {
+        // The manifest first: a kill in between is answered by the same command again, see `check_config`.
+        RunManifest { argv: argv.to_vec(), ..now }.write(&folder.manifest_path())?;
     }
+    write_config(&folder, &config)?;
     Ok(Job { config, prepared, folder, state, lock })
+}
+
+/// The run and the checkpoint asked for, if one was.
+fn open(run: &Path) -> Result<(RunFolder, Option<Which>), Error> {
+    let reference = run.to_str().filter(|_| !run.is_dir()).and_then(parse_reference);
+    Ok(match reference {
+        Some((path, which)) if path != run => (RunFolder::open(&path)?, Some(which)),
+        _ => (RunFolder::open(run)?, None),
+    })
+}
+
+/// A run that begins anew must do so from the same weights.
+fn check_base(
+    prepared: &Prepared,
+    anew: bool,
+    manifest: &RunManifest,
+    allowed: Allowed,
+) -> Result<Base, Error> {
+    let base = manifest.base.clone();
+    if !anew {
+        return Ok(base);
+    }
+    let fingerprint = prepared.encoder.fingerprint();
+    // A fresh encoder's vocabulary comes from the data.
+    if fingerprint == base.fingerprint || allowed.config || allowed.data {
+        return Ok(Base { fingerprint, ..base });
+    }
+    Err(Error::Changed { what: "config", detail: format!("base `{}` is another model now", base.reference) })
+}
+
+/// Other instructions round otherwise.
+fn other_instructions(manifest: &RunManifest) -> Option<String> {
+    let now = temper_kernels::instruction_set();
+    (now != manifest.instruction_set).then(|| {
+        format!(
+            "the run was started with the instruction set {}, and this machine has {now}: \
+             the numbers will differ in their last digits from here on",
+            manifest.instruction_set
+        )
+    })
 }
 
 fn check_config(
     text: &str,
+    config: &Config,
     overrides: &[String],
     manifest: &RunManifest,
     allowed: Allowed,
@@ -95,7 +137,8 @@ fn check_config(
         return Ok(());
     }
     let hashed = blake3::hash(text.as_bytes()).to_hex().to_string();
-    if hashed != manifest.config_hash {
+    // The second one is a resume with the same `--set` that was killed between its two writes.
+    if hashed != manifest.config_hash && hash(config)? != manifest.config_hash {
         return Err(Error::Changed { what: "config", detail: "the run's config.toml was edited".to_owned() });
     }
     let key = |assignment: &String| assignment.split('=').next().unwrap_or_default().trim().to_owned();
@@ -118,11 +161,11 @@ fn check_data(now: &[DataFile], manifest: &RunManifest, allowed: Allowed) -> Res
 }
 
 fn fresh_state(config: &Config, prepared: &Prepared) -> Result<State, Error> {
-    Ok(State {
-        config_hash: hash(config)?,
-        data_hashes: prepared.files.iter().map(|f| f.blake3.clone()).collect(),
-        ..State::default()
-    })
+    Ok(State { config_hash: hash(config)?, data_hashes: hashes(prepared), ..State::default() })
+}
+
+fn hashes(prepared: &Prepared) -> Vec<String> {
+    prepared.files.iter().map(|f| f.blake3.clone()).collect()
 }
 
 fn hash(config: &Config) -> Result<String, Error> {
