@@ -15,8 +15,8 @@ use crate::prompt::PromptArgs;
 use crate::stored;
 use crate::terminal::Terminal;
 
-/// Most texts that are read before they are embedded: enough to sort by length.
-const CHUNK: usize = 4096;
+/// Most texts that are embedded at once: many batches, and few enough that Ctrl-C is answered soon.
+const CHUNK: usize = 1024;
 /// The first chunk, small so that the first vectors come soon; each next one is twice as large.
 const FIRST_CHUNK: usize = 64;
 

@@ -148,7 +148,9 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some(hint.clone());
     }
     if cause.downcast_ref::<io::Error>().is_some_and(is_full) {
-        return Some("make room there and try again; a run goes on with `temper train --resume RUN`".to_owned());
+        return Some(
+            "make room there and try again; a run goes on with `temper train --resume RUN`".to_owned(),
+        );
     }
     let data = match cause.downcast_ref::<temper_eval::Error>() {
         Some(temper_eval::Error::Data(data)) => Some(data),
@@ -158,4 +160,44 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some("on the command line: `--columns anchor=NAME,positive=NAME`".to_owned());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn denied() -> io::Error {
+        io::Error::new(io::ErrorKind::PermissionDenied, "denied")
+    }
+
+    #[test]
+    fn the_message_tells_what_why_and_what_to_do() {
+        let failure = BadInput::new("`x` is empty").hint("give another");
+        let error = Err::<(), _>(failure).context("failed to judge").unwrap_err();
+        assert_eq!(
+            message(&error),
+            "error: failed to judge\n  caused by: `x` is empty\nhint: give another\n"
+        );
+    }
+
+    #[test]
+    fn reading_badly_is_2_and_writing_badly_is_1() {
+        let read = temper_data::Error::Io { path: "x".into(), source: denied() };
+        assert_eq!(code(&anyhow::Error::new(read).context("failed")), 2);
+        let write = temper_vectors::Error::Write { path: "x".into(), source: denied() };
+        assert_eq!(code(&temper_eval::Error::Vectors(write).into()), 1);
+        assert_eq!(code(&anyhow::Error::new(denied()).context("failed to write to stdout")), 1);
+        assert_eq!(code(&BadInput::new("no").into()), 2);
+    }
+
+    #[test]
+    fn a_mapping_that_is_missing_is_answered_with_the_flag() {
+        let unknown = temper_data::Error::Unrecognised { path: "x".into(), columns: vec!["q".into()] };
+        assert!(
+            message(&temper_eval::Error::Data(unknown).into())
+                .contains("hint: on the command line: `--columns")
+        );
+    }
 }

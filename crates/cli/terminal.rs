@@ -1,9 +1,10 @@
 //! The one way to print: data to stdout, everything else to stderr.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Where notes, warnings and progress go.
 pub struct Terminal {
@@ -17,7 +18,10 @@ impl Terminal {
     }
 
     /// One line of data on stdout.
-    #[allow(clippy::unused_self, reason = "whoever prints holds the terminal, so that this stays the one way")]
+    #[allow(
+        clippy::unused_self,
+        reason = "whoever prints holds the terminal, so that this stays the one way"
+    )]
     pub fn print(&self, text: impl AsRef<str>) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n"));
@@ -45,12 +49,17 @@ impl Terminal {
             return ProgressBar::hidden();
         }
         let (bar, template) = match total {
-            Some(total) => (ProgressBar::new(total as u64), "{msg} {wide_bar} {pos}/{len}  {per_sec}  {eta}"),
-            None => (ProgressBar::new_spinner(), "{msg} {spinner} {pos}  {per_sec}  {elapsed}"),
+            Some(total) => (ProgressBar::new(total as u64), "{msg} {wide_bar} {pos}/{len}  {rate}  {eta}"),
+            None => (ProgressBar::new_spinner(), "{msg} {spinner} {pos}  {rate}  {elapsed}"),
         };
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|error| panic!("this is a bug: a fixed template: {error}"));
-        bar.with_style(style).with_message(what.to_owned())
+        // indicatif's own rate has four decimals.
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Drawing has nowhere to report a failure to.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.with_style(style.with_key("rate", rate)).with_message(what.to_owned())
     }
 
     /// Whether only results and errors are shown.

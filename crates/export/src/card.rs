@@ -110,8 +110,10 @@ fn scores(run: &RunFacts) -> String {
         return String::new();
     }
     let mut text = "\n| score | before | after |\n|---|---|---|\n".to_owned();
-    for (name, after) in &run.after {
-        let mark = if run.metric.as_ref() == Some(name) { "**" } else { "" };
+    let mut after: Vec<(&String, &f64)> = run.after.iter().collect();
+    after.sort_by_key(|(name, _)| natural(name));
+    for (name, after) in after {
+        let mark = if run.metric.as_deref() == Some(name.as_str()) { "**" } else { "" };
         let before = run.before.get(name).map_or("-".to_owned(), |before| format!("{before:.4}"));
         let _ = writeln!(text, "| {mark}{name}{mark} | {before} | {after:.4} |");
     }
@@ -128,6 +130,12 @@ fn provenance(facts: &CardFacts, certificate: &Certificate) -> String {
         certificate.probes,
         certificate.max_difference,
     )
+}
+
+/// A key that sorts `@10` behind `@5`.
+fn natural(score: &str) -> (&str, usize) {
+    let (name, cutoff) = score.split_once('@').unwrap_or((score, ""));
+    (name, cutoff.parse().unwrap_or(0))
 }
 
 /// Text that cannot break out of its table cell.

@@ -35,7 +35,8 @@ pub fn certify(source: &Encoder, export: &Encoder, precision: Precision) -> Resu
     let long = "one word after another ".repeat(source.contract.max_seq_length);
     let texts: Vec<&str> = PROBES.into_iter().chain([long.as_str()]).collect();
     let (mut max_difference, mut min_cosine, mut probes) = (0.0f32, 1.0f32, 0);
-    let prompts = source.contract.prompts.values().map(|text| Some(text.as_str()));
+    let prompts = source.contract.prompts.values().filter(|text| !text.is_empty());
+    let prompts = prompts.map(|text| Some(text.as_str()));
     for prompt in std::iter::once(None).chain(prompts) {
         let a = source.embed(&texts, prompt, &mut |_| ())?;
         let b = export.embed(&texts, prompt, &mut |_| ())?;
