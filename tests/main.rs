@@ -8,6 +8,7 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod resume;
 
 /// A test file that is not listed above would never run.
 #[test]
