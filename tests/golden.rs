@@ -111,7 +111,7 @@ impl Tensors {
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.file().names().into_iter().map(|n| n.to_string()).collect()
+        self.file().names().into_iter().map(ToString::to_string).collect()
     }
 
     pub fn f32(&self, name: &str) -> (Vec<usize>, Vec<f32>) {

@@ -164,6 +164,7 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use anyhow::Context as _;
 
     use super::*;

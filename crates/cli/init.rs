@@ -1,12 +1,13 @@
 //! `temper init`: look at the data, write a commented config.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use temper_data::{Dataset, Kind, ReadOptions};
-use temper_encoder::reference;
+use temper_data::{Dataset, Kind};
+use temper_encoder::{ReadOptions, reference};
 
 use crate::failure::BadInput;
 use crate::terminal::{Terminal, program};
@@ -41,13 +42,12 @@ pub struct Args {
 
 /// Writes the config.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let args = &args;
     if let Some(path) = args.output.as_ref().filter(|p| p.exists() && !args.force) {
         let problem = format!("`{}` exists", path.display());
         return Err(BadInput::new(problem).hint("name another file with -o, or use --force").into());
     }
-    let dataset = temper_data::read(&args.files, &ReadOptions::default())?;
-    let text = config(args, &dataset)?;
+    let dataset = temper_data::read(&args.files, &temper_data::ReadOptions::default())?;
+    let text = config(&args, &dataset)?;
     // What is written must be what `train` accepts.
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from("config.toml"));
     temper_train::parse::parse(&path, &text, &[])
@@ -72,58 +72,55 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 
 fn config(args: &Args, dataset: &Dataset) -> anyhow::Result<String> {
     let name = args.files[0].file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut text = String::new();
-    let quoted = |s: &str| toml_edit::Value::from(s).to_string();
-    let list =
-        |paths: &[PathBuf]| paths.iter().map(|p| quoted(&p.to_string_lossy())).collect::<Vec<_>>().join(", ");
     let file = args.output.as_ref().map_or("config.toml".into(), |p| p.display().to_string());
+    let mut text = String::new();
     writeln!(text, "# temper train {file}")?;
-    writeln!(text, "# Every key with its default: temper config show {file}\n")?;
-    writeln!(text, "name = {}", quoted(&name))?;
-    writeln!(text, "seed = 42\n\n[model]")?;
-    match &args.base {
-        Some(base) => {
-            writeln!(text, "base = {}", quoted(base))?;
-            let loaded = temper_encoder::read(
-                &reference::resolve(base)?,
-                &temper_encoder::ReadOptions::default(),
-                &Device::flex(),
-            )?;
-            let own = loaded.encoder.contract.max_seq_length;
-            writeln!(
-                text,
-                "# Longest input in tokens; the base's own is {own}. Shorter is faster.\nmax_seq_length = {}",
-                own.min(128)
-            )?;
-            let prompts = loaded.encoder.contract.prompts;
-            data_section(&mut text, args, dataset, &list)?;
-            prompt_section(&mut text, &prompts, &quoted)?;
-        }
-        None => {
-            writeln!(text, "# A random encoder with a vocabulary trained on the texts below.")?;
-            writeln!(
-                text,
-                "[model.fresh]\nhidden_size = 256\nnum_hidden_layers = 4\nnum_attention_heads = 4\nintermediate_size = 1024\nmax_seq_length = 128"
-            )?;
-            data_section(&mut text, args, dataset, &list)?;
-        }
-    }
+    writeln!(text, "# Every key with its value: temper config show {file}\n")?;
+    writeln!(text, "name = {}\nseed = 42\n\n[model]", quoted(&name))?;
+    let prompts = model_section(&mut text, args.base.as_deref())?;
+    data_section(&mut text, args, dataset)?;
+    prompt_section(&mut text, &prompts)?;
     loss_section(&mut text, dataset.kind)?;
     train_section(&mut text, dataset, args.fresh)?;
     Ok(text)
 }
 
-fn data_section(
-    text: &mut String,
-    args: &Args,
-    dataset: &Dataset,
-    list: &dyn Fn(&[PathBuf]) -> String,
-) -> std::fmt::Result {
+/// Writes the base, or a random encoder; returns the base's prompts.
+fn model_section(text: &mut String, base: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some(base) = base else {
+        writeln!(text, "# A random encoder with a vocabulary trained on the texts below.\n[model.fresh]")?;
+        writeln!(
+            text,
+            "hidden_size = 256\nnum_hidden_layers = 4\nnum_attention_heads = 4\nintermediate_size = 1024"
+        )?;
+        writeln!(text, "max_seq_length = 128")?;
+        return Ok(BTreeMap::new());
+    };
+    let folder = reference::resolve(base)?;
+    let contract = temper_encoder::read(&folder, &ReadOptions::default(), &Device::flex())?.encoder.contract;
+    let own = contract.max_seq_length;
+    writeln!(text, "base = {}", quoted(base))?;
+    writeln!(text, "# Longest input in tokens; the base's own is {own}. Shorter is faster.")?;
+    writeln!(text, "max_seq_length = {}", own.min(128))?;
+    Ok(contract.prompts)
+}
+
+fn quoted(text: &str) -> String {
+    toml_edit::Value::from(text).to_string()
+}
+
+fn list<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> String {
+    texts.into_iter().map(|t| quoted(t.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn data_section(text: &mut String, args: &Args, dataset: &Dataset) -> std::fmt::Result {
+    let names = |paths: &[PathBuf]| list(paths.iter().map(|p| p.to_string_lossy()));
     writeln!(text, "\n[data]")?;
     for file in &dataset.files {
-        writeln!(text, "# {}: {} {}: {}", file.path.display(), file.rows, dataset.kind.name(), file.mapping)?;
+        let kind = dataset.kind.name();
+        writeln!(text, "# {}: {} {kind}: {}", file.path.display(), file.rows, file.mapping)?;
     }
-    writeln!(text, "train = [{}]", list(&args.files))?;
+    writeln!(text, "train = [{}]", names(&args.files))?;
     if args.eval.is_empty() {
         writeln!(
             text,
@@ -131,42 +128,39 @@ fn data_section(
         )?;
         writeln!(text, "# or positive stands on both sides.\nheld_out = 0.1\nheld_out_max = 1000")?;
     } else {
-        writeln!(text, "eval = [{}]", list(&args.eval))?;
+        writeln!(text, "eval = [{}]", names(&args.eval))?;
     }
     writeln!(
         text,
-        "# What to do with rows that cannot be used: \"refuse\" to start, or \"skip\" and count them.\non_bad_row = \"refuse\""
+        "# What to do with rows that cannot be used: \"refuse\" to start, or \"skip\" and count them."
     )?;
+    writeln!(text, "on_bad_row = \"refuse\"")?;
     let columns = &dataset.files[0].columns;
-    let pairs = [("anchor", &columns.anchor), ("positive", &columns.positive), ("label", &columns.label)];
-    if columns.anchor.is_some() {
-        writeln!(text, "\n[data.columns]")?;
-        for (role, column) in pairs {
-            if let Some(column) = column {
-                writeln!(text, "{role} = {}", toml_edit::Value::from(column.as_str()))?;
-            }
+    if columns.anchor.is_none() {
+        return Ok(()); // one column lists all texts; there is nothing to map
+    }
+    writeln!(text, "\n[data.columns]")?;
+    let roles = [("anchor", &columns.anchor), ("positive", &columns.positive), ("label", &columns.label)];
+    for (role, column) in roles {
+        if let Some(column) = column {
+            writeln!(text, "{role} = {}", quoted(column))?;
         }
-        if !columns.negatives.is_empty() {
-            let names: Vec<String> =
-                columns.negatives.iter().map(|c| toml_edit::Value::from(c.as_str()).to_string()).collect();
-            writeln!(text, "negatives = [{}]", names.join(", "))?;
-        }
+    }
+    if !columns.negatives.is_empty() {
+        writeln!(text, "negatives = [{}]", list(&columns.negatives))?;
     }
     Ok(())
 }
 
-fn prompt_section(
-    text: &mut String,
-    prompts: &std::collections::BTreeMap<String, String>,
-    quoted: &dyn Fn(&str) -> String,
-) -> std::fmt::Result {
+fn prompt_section(text: &mut String, prompts: &BTreeMap<String, String>) -> std::fmt::Result {
     let find = |names: &[&str]| names.iter().find_map(|n| prompts.get(*n)).filter(|p| !p.is_empty());
     let (query, document) = (find(&["query"]), find(&["document", "passage", "corpus"]));
     if query.is_none() && document.is_none() {
-        return writeln!(
+        writeln!(
             text,
-            "\n# Texts put in front of a column in training and evaluation; the export carries them.\n# [prompts]\n# anchor = \"query: \"\n# positive = \"passage: \""
-        );
+            "\n# Texts put in front of a column in training and evaluation; the export carries them."
+        )?;
+        return writeln!(text, "# [prompts]\n# anchor = \"query: \"\n# positive = \"passage: \"");
     }
     writeln!(
         text,

@@ -49,7 +49,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let config = temper_train::parse::read(&config, &overrides)?;
     if args.base.is_none() {
-        terminal.note("This encoder starts from nothing: random weights and a vocabulary learned from 400 pairs.");
+        terminal.note(
+            "This encoder starts from nothing: random weights and a vocabulary learned from 400 pairs.",
+        );
     }
     let argv: Vec<String> = std::env::args().collect();
     let job = temper_train::create(config, None, &argv)?;
@@ -65,8 +67,11 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let (temper, exported) = (program(), exported.display());
     terminal.print(format!("exported  {exported} (loads in sentence-transformers as it is)\n\nnext:"))?;
     terminal.print(format!("  {temper} eval {run} data/dev.jsonl"))?;
-    terminal.print(format!("  {temper} similarity {exported} \"my brakes squeal\" \"disc brake noise\" \"rent a bike\""))?;
-    terminal.print(format!("  {temper} embed {exported} data/dev.jsonl --field positive -o {run}/answers.npy"))
+    terminal.print(format!(
+        "  {temper} similarity {exported} \"my brakes squeal\" \"disc brake noise\" \"rent a bike\""
+    ))?;
+    terminal
+        .print(format!("  {temper} embed {exported} data/dev.jsonl --field positive -o {run}/answers.npy"))
 }
 
 /// The config's path; files that the working folder lacks are written there.
@@ -77,7 +82,8 @@ fn place_files(terminal: &Terminal) -> anyhow::Result<PathBuf> {
             continue;
         }
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("failed to create `{}`", folder.display()))?;
         }
         std::fs::write(path, text).with_context(|| format!("failed to write `{name}`"))?;
         terminal.note(format!("wrote {name}"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use temper_kernels::{Activation, Pool};
 
-use crate::bert::BertConfig;
+use crate::bert_config::BertConfig;
 
 /// How a text becomes a vector.
 #[derive(Debug, Clone, Serialize)]
@@ -184,6 +184,8 @@ fn pool_names<S: serde::Serializer>(pools: &[Pool], serializer: S) -> Result<S::
     serializer.collect_seq(pools.iter().map(|p| pool_name(*p)))
 }
 
+// serde hands serialisers a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 pub(crate) fn activation_name<S: serde::Serializer>(
     a: &Activation,
     serializer: S,

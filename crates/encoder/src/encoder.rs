@@ -54,6 +54,7 @@ impl Encoder {
     }
 
     /// The same encoder with other parameters (those of a training step).
+    #[must_use]
     pub fn with_network(&self, network: Network) -> Self {
         Self { network, ..self.clone() }
     }

@@ -17,7 +17,7 @@ use tokenizers::{
     PreTokenizer,
 };
 
-use crate::bert::BertConfig;
+use crate::bert_config::BertConfig;
 use crate::contract::{Contract, ModuleSpec, POOL_NAMES, PoolingSpec, TruncationSide, pool_from_name};
 use crate::encoder::Encoder;
 use crate::tokenizing::{Tokenizer, error};
@@ -98,15 +98,15 @@ impl FreshConfig {
             ));
         }
         let pool = pool_from_name(&self.pooling).ok_or_else(|| {
-            Error::model(Path::new("model.fresh"), format!("`pooling` is `{}`; known: {POOL_NAMES}", self.pooling))
+            Error::model(
+                Path::new("model.fresh"),
+                format!("`pooling` is `{}`; known: {POOL_NAMES}", self.pooling),
+            )
         })?;
         let contract = Contract {
             modules: vec![
                 ModuleSpec::Transformer(bert.clone()),
-                ModuleSpec::Pooling(PoolingSpec {
-                    dim: self.hidden_size,
-                    pools: vec![pool],
-                }),
+                ModuleSpec::Pooling(PoolingSpec { dim: self.hidden_size, pools: vec![pool] }),
                 ModuleSpec::Normalize,
             ],
             max_seq_length: self.max_seq_length,

@@ -1,12 +1,14 @@
 //! Text in, vectors out: the model contract, architectures, tokenizing, pooling, reading and writing folders.
 
 pub mod bert;
+pub mod bert_config;
 pub mod contract;
 pub mod dropout;
 pub mod encoder;
 mod error;
 pub mod fingerprint;
 pub mod fresh;
+mod layers;
 pub mod network;
 pub mod packed;
 pub mod parameters;
@@ -16,6 +18,7 @@ pub mod tokenizing;
 pub mod weights;
 pub mod write;
 
+pub use bert_config::BertConfig;
 pub use contract::Contract;
 pub use dropout::DropoutSites;
 pub use encoder::Encoder;

@@ -4,9 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use temper_kernels::{normalize, pool};
 
-use crate::bert::{Bert, Linear};
+use crate::bert::Bert;
 use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
 use crate::dropout::DropoutSites;
+use crate::layers::Linear;
 use crate::packed::PackedBatch;
 
 /// Every parameter of an encoder.

@@ -10,8 +10,11 @@ use serde_json::Value;
 use temper_kernels::{Activation, Pool};
 use temper_vectors::Similarity;
 
-use crate::bert::{Bert, BertConfig};
-use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec, TruncationSide, POOL_NAMES, pool_from_name};
+use crate::bert::Bert;
+use crate::bert_config::BertConfig;
+use crate::contract::{
+    Contract, DenseSpec, ModuleSpec, POOL_NAMES, PoolingSpec, TruncationSide, pool_from_name,
+};
 use crate::encoder::Encoder;
 use crate::network::{Dense, Network};
 use crate::tokenizing::Tokenizer;
@@ -226,9 +229,8 @@ fn contract(
         tokenizer_config.get("model_max_length").and_then(Value::as_f64).unwrap_or(f64::INFINITY);
     let positions = bert.max_position_embeddings;
     let own_limit = chain.settings.get("max_seq_length").and_then(Value::as_u64).map(|n| n as usize);
-    let max_seq_length = options.max_seq_length.or(own_limit).unwrap_or_else(|| {
-        if from_tokenizer < positions as f64 { from_tokenizer as usize } else { positions }
-    });
+    let table = if from_tokenizer < positions as f64 { from_tokenizer as usize } else { positions };
+    let max_seq_length = options.max_seq_length.or(own_limit).unwrap_or(table);
     if max_seq_length > positions || max_seq_length < 3 {
         return Err(Error::model(
             &chain.transformer,
@@ -323,10 +325,7 @@ fn pooling(path: &Path) -> Result<PoolingSpec, Error> {
             let names = mode.as_array().cloned().unwrap_or_else(|| vec![mode.clone()]);
             let name = |n: &Value| n.as_str().and_then(pool_from_name);
             names.iter().map(name).collect::<Option<_>>().ok_or_else(|| {
-                Error::model(
-                    path,
-                    format!("field `pooling_mode` is {mode}; known: {POOL_NAMES}"),
-                )
+                Error::model(path, format!("field `pooling_mode` is {mode}; known: {POOL_NAMES}"))
             })?
         }
         None => FLAGS

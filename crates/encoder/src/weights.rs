@@ -23,8 +23,11 @@ pub struct NamedTensor {
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    tensors: Tensors,
 }
+
+/// Shape and row-major values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 impl Weights {
     /// Reads `model.safetensors` of a folder, or its shards.
@@ -118,7 +121,7 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     }
 }
 
-fn read_file(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>, Error> {
+fn read_file(path: &Path) -> Result<Tensors, Error> {
     let bytes = std::fs::read(path).map_err(Error::read(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
         Error::weights(path, format!("not a whole safetensors file ({e}); was the download or copy cut off?"))

@@ -1,6 +1,6 @@
 //! How much memory a run needs, and how much there is.
 
-use temper_encoder::bert::BertConfig;
+use temper_encoder::BertConfig;
 
 /// Bytes a run is expected to hold at its peak: weights, gradients, two moments, and what the backward pass of
 /// the largest batch keeps. Calibrated against measured peaks of MiniLM-shaped encoders; an estimate, not a bound.

@@ -109,7 +109,8 @@ fn config_error(path: &Path, text: &str, span: Option<std::ops::Range<usize>>, m
 
 /// Our name for the key or value that an "unknown field" or "unknown variant" message complains about.
 fn hint(message: &str) -> Option<String> {
-    let unknown = message.split("unknown field `").nth(1).or_else(|| message.split("unknown variant `").nth(1))?;
+    let unknown =
+        message.split("unknown field `").nth(1).or_else(|| message.split("unknown variant `").nth(1))?;
     let unknown = unknown.split('`').next()?;
     let (_, ours) = ALIASES.iter().find(|(theirs, _)| *theirs == unknown)?;
     Some(format!("`{unknown}` is here: {ours}"))

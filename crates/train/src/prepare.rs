@@ -21,7 +21,7 @@ pub struct Prepared {
     /// What is learned from.
     pub dataset: Dataset,
     /// What is judged on, with the name that goes in front of its scores (empty for a single one).
-    pub tasks: Vec<(String, Task)>,
+    pub tasks: NamedTasks,
     /// The score that decides which checkpoint is best.
     pub metric: String,
     /// What is minimised.
@@ -33,6 +33,9 @@ pub struct Prepared {
     /// Examples held out of the training files, when no evaluation file was named.
     pub held_out: usize,
 }
+
+/// Tasks with the name that goes in front of their scores.
+pub type NamedTasks = Vec<(String, Task)>;
 
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
@@ -56,7 +59,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         Some(folder) => read_model(folder, config, &mut Vec::new())?,
         None => base(config, &dataset, &mut warnings)?,
     };
-    let metric = metric(config, &tasks)?;
+    let metric = metric(config, &tasks);
     if dataset.len() < config.train.per_device_train_batch_size {
         warnings.push(format!(
             "only {} training examples for a batch of {}: every batch is smaller",
@@ -93,9 +96,10 @@ fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Resul
 
 fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
     let pooling = match &config.model.pooling {
-        Some(name) => Some(pool_from_name(name).ok_or_else(|| {
-            Error::Plan(format!("model.pooling is `{name}`; known: {POOL_NAMES}"))
-        })?),
+        Some(name) => Some(
+            pool_from_name(name)
+                .ok_or_else(|| Error::Plan(format!("model.pooling is `{name}`; known: {POOL_NAMES}")))?,
+        ),
         None => None,
     };
     let options = temper_encoder::ReadOptions {
@@ -147,7 +151,7 @@ fn tasks(
     dataset: Dataset,
     files: &mut Vec<DataFile>,
     warnings: &mut Vec<String>,
-) -> Result<(Dataset, Vec<(String, Task)>, usize), Error> {
+) -> Result<(Dataset, NamedTasks, usize), Error> {
     if config.data.eval.is_empty() {
         let (_, held) = hold_out(&dataset, config.seed, config.data.held_out, config.data.held_out_max);
         if held.is_empty() {
@@ -175,13 +179,13 @@ fn tasks(
     Ok((dataset, tasks, 0))
 }
 
-/// The name of the score that decides, which must be one that the tasks give.
-fn metric(config: &Config, tasks: &[(String, Task)]) -> Result<String, Error> {
-    let Some((name, task)) = tasks.first() else { return Ok(String::new()) };
-    if let Some(metric) = &config.train.metric_for_best_model {
-        return Ok(metric.strip_prefix("eval_").unwrap_or(metric).to_owned());
+/// The name of the score that decides; the first evaluation finds out whether the tasks give it.
+fn metric(config: &Config, tasks: &[(String, Task)]) -> String {
+    match (&config.train.metric_for_best_model, tasks.first()) {
+        (_, None) => String::new(),
+        (Some(named), _) => named.strip_prefix("eval_").unwrap_or(named).to_owned(),
+        (None, Some((name, task))) => score_name(name, task.default_metric()),
     }
-    Ok(score_name(name, task.default_metric()))
 }
 
 /// Scores of several tasks bear the task's name.
