@@ -172,12 +172,20 @@ impl Run {
         events.filter(|event| event["event"] == kind).map(|event| event["step"].as_u64().unwrap()).collect()
     }
 
+    /// The sum that the last step of the log tells.
+    pub fn examples(&self) -> u64 {
+        let text = std::fs::read_to_string(self.0.join("events.jsonl")).unwrap();
+        let last = text.lines().rfind(|line| line.contains(r#""event":"step""#)).unwrap();
+        serde_json::from_str::<serde_json::Value>(last).unwrap()["examples"].as_u64().unwrap()
+    }
+
     /// Asserts that the run ended as the uninterrupted one does, and that its log shows everything once.
     pub fn assert_as_if_nothing_had_happened(&self, what: &str) {
         assert_eq!(self.bytes(STEPS), *REFERENCE, "{what}");
         assert_eq!(self.events("step"), (1..=STEPS).collect::<Vec<_>>(), "{what}");
         assert_eq!(self.events("evaluated"), [0, 10, 20, 30, 40, 42], "{what}");
         assert_eq!(self.events("finished"), [STEPS], "{what}");
+        assert_eq!(self.examples(), 2 * 162, "{what}");
         assert_eq!(self.half(), Vec::<u64>::new(), "{what}");
     }
 }

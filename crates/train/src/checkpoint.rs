@@ -31,6 +31,12 @@ pub struct State {
     pub loss_sum: f64,
     /// Number of losses in the sum.
     pub loss_count: u64,
+    /// Examples seen.
+    pub examples: u64,
+    /// Tokens seen.
+    pub tokens: u64,
+    /// Seconds of training, without those between an interruption and its resume.
+    pub elapsed_seconds: f64,
     /// blake3 of the resolved config.
     pub config_hash: String,
     /// blake3 of every data file.

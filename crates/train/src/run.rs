@@ -85,7 +85,7 @@ struct Loop<'a> {
     clock: Clock,
 }
 
-/// Work and time since the last log line.
+/// Time since this process began to train, and work and time since the last log line.
 struct Clock {
     started: Instant,
     since: Instant,
@@ -208,8 +208,12 @@ impl<'a> Loop<'a> {
         self.state.step += 1;
         self.state.loss_sum += loss;
         self.state.loss_count += 1;
-        self.clock.examples += batches.iter().map(|b| b.examples.len() as u64).sum::<u64>();
-        self.clock.tokens += batches.iter().map(|b| b.packed.tokens() as u64).sum::<u64>();
+        for batch in batches {
+            self.clock.examples += batch.examples.len() as u64;
+            self.clock.tokens += batch.packed.tokens() as u64;
+            self.state.examples += batch.examples.len() as u64;
+            self.state.tokens += batch.packed.tokens() as u64;
+        }
         Ok(())
     }
 
@@ -333,15 +337,20 @@ impl<'a> Loop<'a> {
             loss: self.state.loss_sum / self.state.loss_count.max(1) as f64,
             learning_rate: self.schedule.at(self.state.step - 1),
             grad_norm: self.norm,
-            examples: self.clock.examples,
-            tokens: self.clock.tokens,
+            examples: self.state.examples,
+            tokens: self.state.tokens,
             examples_per_second: self.clock.examples as f64 / seconds,
             tokens_per_second: self.clock.tokens as f64 / seconds,
-            elapsed_seconds: self.clock.started.elapsed().as_secs_f64(),
+            elapsed_seconds: self.elapsed_seconds(),
         };
         self.emit(event);
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
         self.clock = Clock { since: Instant::now(), examples: 0, tokens: 0, ..self.clock };
+    }
+
+    /// Since the run's first step, without the time between an interruption and its resume.
+    fn elapsed_seconds(&self) -> f64 {
+        self.job.state.elapsed_seconds + self.clock.started.elapsed().as_secs_f64()
     }
 
     /// Saves unless this very step is saved already.
@@ -351,6 +360,7 @@ impl<'a> Loop<'a> {
 
     fn save(&mut self, reason: &str, best: bool) -> Result<(), Error> {
         let (folder, step) = (&self.job.folder, self.state.step);
+        self.state.elapsed_seconds = self.elapsed_seconds();
         self.sync();
         checkpoint::save(&folder.checkpoint(step), &self.encoder(), &self.optimizer, &self.state)?;
         let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
