@@ -1,94 +1,15 @@
 //! The commands that use and judge a model, as a person runs them: on the small golden models.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use temper_vectors::{Embeddings, Precision};
 
+use crate::place::{Place, model, text_of};
+
 const TEXTS: &str =
     "a cat sits\nthe dog runs far away from here\n\nrain in the morning\nrain in the morning\n";
-
-fn model(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden/models");
-    folder.join(name).to_str().unwrap().to_owned()
-}
-
-/// A folder to work in, and the binary run there.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), content).unwrap();
-    }
-
-    /// A copy of a golden model that may be damaged.
-    fn copy_model(&self, name: &str, to: &str) {
-        copy(Path::new(&model(name)), &self.path(to));
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
-        command.args(args).current_dir(self.0.path());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn run_with(&self, args: &[&str], stdin: &str) -> Output {
-        let mut command = self.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    /// stdout of a run that must succeed.
-    fn ok(&self, args: &[&str]) -> String {
-        text_of(&self.run(args))
-    }
-
-    /// stderr of a run that must be refused with code 2 and one message.
-    fn refused(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
-        assert!(output.stdout.is_empty(), "{args:?} printed data");
-        assert_eq!(errors.matches("error: ").count(), 1, "{errors}");
-        assert!(!errors.contains("this is a bug"), "{errors}");
-        errors
-    }
-}
-
-fn text_of(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, target).unwrap();
-        }
-    }
-}
 
 fn vectors_of(jsonl: &str) -> Embeddings {
     let rows: Vec<Vec<f32>> = jsonl
@@ -360,7 +281,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
     ] {
         let refused = place.refused(&args);
         assert!(refused.contains(message), "{args:?}: {refused}");
-        let outputs = std::fs::read_dir(place.0.path())
+        let outputs = std::fs::read_dir(place.path(""))
             .unwrap()
             .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("out."));
         assert_eq!(outputs.count(), 0, "{args:?} left a file");

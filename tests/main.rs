@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod cli_training;
 mod cli_using;
 mod data_sample;
 mod golden;
@@ -8,6 +9,7 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod place;
 mod resume;
 
 /// A test file that is not listed above would never run.
