@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use temper_runs::Event;
+use temper_train::Plan;
 
 use crate::terminal::Terminal;
 
@@ -32,7 +33,7 @@ impl<'a> Plain<'a> {
         match event {
             Event::Warned { message, .. } => self.print(&format!("warning: {message}"), true),
             _ if self.quiet => {}
-            Event::Started { run, step, total_steps, .. } => self.start(run, *step, *total_steps),
+            Event::Started { run, step, total_steps, plan } => self.start(run, *step, *total_steps, plan),
             Event::Step { step, epoch, loss, learning_rate, examples_per_second, .. } => {
                 let text = format!(
                     "loss {loss:.4}  lr {learning_rate:.2e}  epoch {epoch:.2}  {examples_per_second:.1} examples/s"
@@ -66,8 +67,11 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn start(&mut self, run: &str, step: u64, total: u64) {
+    fn start(&mut self, run: &str, step: u64, total: u64, plan: &serde_json::Value) {
         self.total = total;
+        if let Ok(plan) = serde_json::from_value::<Plan>(plan.clone()) {
+            self.print(&plan.to_string(), false);
+        }
         let from = if step > 0 { format!(", from step {step}") } else { String::new() };
         self.print(&format!("run {run}: {total} steps{from}"), false);
         if std::io::stderr().is_terminal() && !self.terminal.is_quiet() {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use temper_encoder::Precision;
-use temper_train::{StepOrder, plan};
 
 use crate::model::ReadingArgs;
 use crate::terminal::{Terminal, program};
@@ -55,8 +54,6 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let argv: Vec<String> = std::env::args().collect();
     let job = temper_train::create(config, None, &argv)?;
-    let order = StepOrder::new(&job.prepared.dataset, &job.config);
-    terminal.note(plan(&job.config, &job.prepared, &order)?.to_string());
     let report = train::execute(&job, train::Ui::Plain, terminal)?;
     train::print_result(&job, &report, terminal)?;
 

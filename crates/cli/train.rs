@@ -39,8 +39,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
     /// Where to compute.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = ["cpu"])]
-    device: String,
+    #[arg(long, value_name = "DEVICE", value_parser = ["cpu"], conflicts_with = "resume")]
+    device: Option<String>,
     /// What to show while training
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,
@@ -77,7 +77,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot resume `{}`", run.display()))?
         }
         (Some(config), None) => {
-            let config = temper_train::parse::read(config, &args.overrides)?;
+            let device = args.device.iter().map(|device| format!("device={device}"));
+            let overrides: Vec<String> = device.chain(args.overrides.iter().cloned()).collect();
+            let config = temper_train::parse::read(config, &overrides)?;
             temper_train::create(config, args.run.as_deref(), &argv)?
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),

@@ -43,10 +43,12 @@ pub struct FreshConfig {
     pub intermediate_size: usize,
     /// Longest input in tokens.
     pub max_seq_length: usize,
-    /// How token vectors become one: `mean`, `cls`, ...
+    /// How token vectors become one: `mean`, `cls`, ...; several, as in `mean+max`, are concatenated.
     pub pooling: String,
     /// Dropout while training.
     pub dropout: f64,
+    /// Standard deviation of fresh weights.
+    pub initializer_range: f64,
 }
 
 impl Default for FreshConfig {
@@ -60,6 +62,7 @@ impl Default for FreshConfig {
             max_seq_length: 128,
             pooling: "mean".to_owned(),
             dropout: 0.1,
+            initializer_range: 0.02,
         }
     }
 }
@@ -85,7 +88,7 @@ impl FreshConfig {
             layer_norm_eps: 1e-12,
             hidden_dropout_prob: self.dropout,
             attention_probs_dropout_prob: self.dropout,
-            initializer_range: 0.02,
+            initializer_range: self.initializer_range,
         };
         if !self.hidden_size.is_multiple_of(self.num_attention_heads.max(1)) || self.num_attention_heads == 0
         {
@@ -97,16 +100,17 @@ impl FreshConfig {
                 ),
             ));
         }
-        let pool = pool_from_name(&self.pooling).ok_or_else(|| {
-            Error::model(
-                Path::new("model.fresh"),
-                format!("`pooling` is `{}`; known: {POOL_NAMES}", self.pooling),
-            )
-        })?;
+        let pools: Vec<_> =
+            self.pooling.split('+').map(pool_from_name).collect::<Option<_>>().ok_or_else(|| {
+                Error::model(
+                    Path::new("model.fresh"),
+                    format!("`pooling` is `{}`; known: {POOL_NAMES}", self.pooling),
+                )
+            })?;
         let contract = Contract {
             modules: vec![
                 ModuleSpec::Transformer(bert.clone()),
-                ModuleSpec::Pooling(PoolingSpec { dim: self.hidden_size, pools: vec![pool] }),
+                ModuleSpec::Pooling(PoolingSpec { dim: self.hidden_size, pools }),
                 ModuleSpec::Normalize,
             ],
             max_seq_length: self.max_seq_length,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use temper_encoder::Encoder;
 
 use crate::batches::StepOrder;
@@ -14,7 +14,7 @@ use crate::prepare::Prepared;
 const SAMPLE: usize = 2000;
 
 /// The effective plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The encoder's chain.
     pub model: String,
