@@ -152,6 +152,16 @@ pub fn pool_name(pool: Pool) -> &'static str {
     }
 }
 
+/// The booleans of the old `1_Pooling/config.json`, in the order in which several are concatenated.
+pub(crate) const POOL_FLAGS: [(&str, Pool); 6] = [
+    ("pooling_mode_cls_token", Pool::Cls),
+    ("pooling_mode_max_tokens", Pool::Max),
+    ("pooling_mode_mean_tokens", Pool::Mean),
+    ("pooling_mode_mean_sqrt_len_tokens", Pool::MeanSqrtLen),
+    ("pooling_mode_weightedmean_tokens", Pool::WeightedMean),
+    ("pooling_mode_lasttoken", Pool::LastToken),
+];
+
 /// The names that [`pool_from_name`] knows, for messages.
 pub const POOL_NAMES: &str = "cls, mean, max, mean_sqrt_len_tokens, weightedmean, lasttoken";
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use temper_kernels::{Activation, Pool};
+use temper_kernels::Activation;
 
-use crate::contract::{DenseSpec, ModuleSpec, PoolingSpec, TruncationSide};
+use crate::contract::{DenseSpec, ModuleSpec, POOL_FLAGS, PoolingSpec, TruncationSide, pool_name};
 use crate::encoder::Encoder;
 use crate::weights::{NamedTensor, Precision, serialize};
 use crate::{Error, parameters};
@@ -76,18 +76,18 @@ fn weight_file(name: &str, tensors: Vec<NamedTensor>, precision: Precision) -> R
     serialize(&tensors, precision).map_err(|e| Error::weights(Path::new(name), e.to_string()))
 }
 
+/// Booleans, which every reader understands but which have one order; another order needs the newer list.
 fn pooling_json(spec: &PoolingSpec) -> Value {
-    let on = |pool| spec.pools.contains(&pool);
-    json!({
-        "word_embedding_dimension": spec.dim,
-        "pooling_mode_cls_token": on(Pool::Cls),
-        "pooling_mode_mean_tokens": on(Pool::Mean),
-        "pooling_mode_max_tokens": on(Pool::Max),
-        "pooling_mode_mean_sqrt_len_tokens": on(Pool::MeanSqrtLen),
-        "pooling_mode_weightedmean_tokens": on(Pool::WeightedMean),
-        "pooling_mode_lasttoken": on(Pool::LastToken),
-        "include_prompt": true,
-    })
+    let ranks: Vec<_> = spec.pools.iter().map(|p| POOL_FLAGS.iter().position(|(_, q)| p == q)).collect();
+    if !ranks.is_sorted_by(|a, b| a < b) {
+        let names: Vec<_> = spec.pools.iter().map(|p| pool_name(*p)).collect();
+        return json!({"embedding_dimension": spec.dim, "pooling_mode": names, "include_prompt": true});
+    }
+    let mut value = json!({"word_embedding_dimension": spec.dim, "include_prompt": true});
+    for (flag, pool) in POOL_FLAGS {
+        value[flag] = spec.pools.contains(&pool).into();
+    }
+    value
 }
 
 fn dense_json(spec: &DenseSpec) -> Value {
@@ -166,4 +166,21 @@ fn pretty(value: &Value) -> Vec<u8> {
     let mut text = format!("{value:#}").into_bytes();
     text.push(b'\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use temper_kernels::Pool;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_concatenation_survives() {
+        let spec = |pools: &[Pool]| PoolingSpec { dim: 4, pools: pools.to_vec() };
+        let usual = pooling_json(&spec(&[Pool::Cls, Pool::Mean]));
+        assert_eq!(usual["pooling_mode_cls_token"], true);
+        assert_eq!(usual["pooling_mode_max_tokens"], false);
+        let other = pooling_json(&spec(&[Pool::Mean, Pool::Cls]));
+        assert_eq!(other["pooling_mode"], json!(["mean", "cls"]));
+    }
 }

@@ -7,18 +7,10 @@ use temper_kernels::{Activation, Pool};
 
 use super::json::{json, text};
 use crate::Error;
-use crate::contract::{DenseSpec, POOL_NAMES, PoolingSpec, pool_from_name};
+use crate::contract::{DenseSpec, POOL_FLAGS, POOL_NAMES, PoolingSpec, pool_from_name};
 
 /// `1_Pooling/config.json`: a `pooling_mode` (since 5.4) or one boolean a mode.
 pub(super) fn pooling(path: &Path) -> Result<PoolingSpec, Error> {
-    const FLAGS: [(&str, Pool); 6] = [
-        ("pooling_mode_cls_token", Pool::Cls),
-        ("pooling_mode_max_tokens", Pool::Max),
-        ("pooling_mode_mean_tokens", Pool::Mean),
-        ("pooling_mode_mean_sqrt_len_tokens", Pool::MeanSqrtLen),
-        ("pooling_mode_weightedmean_tokens", Pool::WeightedMean),
-        ("pooling_mode_lasttoken", Pool::LastToken),
-    ];
     let config = json(path)?;
     let dim = config
         .get("embedding_dimension")
@@ -34,7 +26,7 @@ pub(super) fn pooling(path: &Path) -> Result<PoolingSpec, Error> {
     }
     let known = ["embedding_dimension", "word_embedding_dimension", "include_prompt", "pooling_mode"];
     for key in config.as_object().into_iter().flat_map(serde_json::Map::keys) {
-        if !known.contains(&key.as_str()) && !FLAGS.iter().any(|(flag, _)| flag == key) {
+        if !known.contains(&key.as_str()) && !POOL_FLAGS.iter().any(|(flag, _)| flag == key) {
             return Err(Error::model(path, format!("unknown field `{key}`; it may change the pooling")));
         }
     }
@@ -46,7 +38,7 @@ pub(super) fn pooling(path: &Path) -> Result<PoolingSpec, Error> {
                 Error::model(path, format!("field `pooling_mode` is {mode}; known: {POOL_NAMES}"))
             })?
         }
-        None => FLAGS
+        None => POOL_FLAGS
             .iter()
             .filter(|(flag, _)| config.get(*flag) == Some(&Value::Bool(true)))
             .map(|(_, pool)| *pool)
