@@ -17,8 +17,9 @@ const AHEAD: usize = 4;
 pub struct StepOrder<'a> {
     dataset: &'a Dataset,
     config: &'a Config,
-    /// First step of each epoch, and behind them the number of all steps.
+    /// First step of each epoch, and behind them the end of the last one, which `max_steps` may not reach.
     epoch_starts: Vec<u64>,
+    total_steps: u64,
 }
 
 /// One forward pass: all columns of a batch, packed, column after column.
@@ -52,11 +53,9 @@ impl<'a> StepOrder<'a> {
             }
             epoch_starts.push(start + batches.div_ceil(train.gradient_accumulation_steps) as u64);
         }
-        if train.max_steps > 0 {
-            let last = epoch_starts.len() - 1;
-            epoch_starts[last] = epoch_starts[last].min(train.max_steps);
-        }
-        Self { dataset, config, epoch_starts }
+        let end = epoch_starts.last().copied().unwrap_or(0);
+        let total_steps = if train.max_steps > 0 { end.min(train.max_steps) } else { end };
+        Self { dataset, config, epoch_starts, total_steps }
     }
 
     fn count(dataset: &Dataset, config: &Config, epoch: u64) -> usize {
@@ -67,7 +66,7 @@ impl<'a> StepOrder<'a> {
 
     /// Optimizer steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        *self.epoch_starts.last().expect("this is a bug: there is always a first boundary")
+        self.total_steps
     }
 
     /// Epochs done after `step` steps, as a fraction.
@@ -96,7 +95,7 @@ impl<'a> StepOrder<'a> {
                 t.dataloader_drop_last,
             );
             let steps: Vec<_> = batches.chunks(t.gradient_accumulation_steps).map(<[_]>::to_vec).collect();
-            let (skip, take) = (first.saturating_sub(window[0]), window[1] - window[0]);
+            let (skip, take) = (first.saturating_sub(window[0]), self.total_steps - window[0]);
             steps.into_iter().take(take as usize).skip(skip as usize)
         })
     }
@@ -152,4 +151,46 @@ fn text_id(text: &&str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+
+    fn dataset(examples: usize) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.tsv");
+        let rows: String = (0..examples).map(|i| format!("a{i}\tb{i}\n")).collect();
+        std::fs::write(&path, format!("anchor\tpositive\n{rows}")).unwrap();
+        temper_data::read(&[path], &temper_data::ReadOptions::default()).unwrap()
+    }
+
+    fn config(train: &str) -> Config {
+        let text = format!("[model]\nbase = \"m\"\n[data]\ntrain = [\"t\"]\n[train]\n{train}");
+        crate::parse::parse(Path::new("x.toml"), &text, &[]).unwrap()
+    }
+
+    /// 20 examples in batches of 4 are 5 batches, hence 3 steps of 2 an epoch.
+    #[test]
+    fn max_steps_may_end_within_an_epoch() {
+        let dataset = dataset(20);
+        let config =
+            config("max_steps = 4\nper_device_train_batch_size = 4\ngradient_accumulation_steps = 2\n");
+        let order = StepOrder::new(&dataset, &config);
+        assert_eq!(order.total_steps(), 4);
+        assert_eq!(order.steps_from(0).map(|step| step.len()).collect::<Vec<_>>(), [2, 2, 1, 2]);
+        assert_eq!(order.steps_from(3).collect::<Vec<_>>(), order.steps_from(0).skip(3).collect::<Vec<_>>());
+        let epochs = [0, 3, 4].map(|step| order.epoch_at(step));
+        assert_eq!(epochs, [0.0, 1.0, 1.0 + 1.0 / 3.0]);
+    }
+
+    #[test]
+    fn epochs_end_at_their_own_number() {
+        let (dataset, config) = (dataset(20), config("num_train_epochs = 2\n"));
+        let order = StepOrder::new(&dataset, &config);
+        assert_eq!((order.total_steps(), order.epoch_at(2)), (2, 2.0));
+    }
 }
