@@ -1,6 +1,7 @@
 //! The commands that use and judge a model, as a person runs them: on the small golden models.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -60,6 +61,11 @@ fn embed_reads_lines_fields_columns_stdin_and_arguments_alike() {
     assert_eq!(place.ok(&["embed", &model, "--text", "one cat", "--text", "two dogs"]), expected);
     for args in [vec!["embed", &model], vec!["embed", &model, "-"], vec!["embed", &model, "-", "-o", "-"]] {
         assert_eq!(text_of(&place.run_with(&args, "one cat\ntwo dogs\n")), expected, "{args:?}");
+    }
+    if Path::new("/dev/stdin").exists() {
+        // A pipe by its name can be read once only, and must not be replaced by a file.
+        let args = ["embed", &model, "/dev/stdin", "-o", "/dev/stdout"];
+        assert_eq!(text_of(&place.run_with(&args, "one cat\ntwo dogs\n")), expected);
     }
     let twice = place.ok(&["embed", &model, "t.txt", "t.jsonl"]);
     assert_eq!(twice, format!("{expected}{expected}"));

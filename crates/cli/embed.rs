@@ -1,6 +1,7 @@
 //! `temper embed`: texts in, vectors out, in order, in memory that does not grow with the input.
 
-use std::io::{self, BufReader, BufWriter};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -120,6 +121,7 @@ impl Args {
             (Some(FormatName::Safetensors), _) => Format::Safetensors,
             (Some(FormatName::Jsonl), _) | (None, None) => Format::Jsonl,
             (Some(FormatName::Parquet), _) => Format::Parquet,
+            (None, Some(path)) if is_special(path) => Format::Jsonl,
             (None, Some(path)) => Format::from_extension(path)?,
         })
     }
@@ -131,11 +133,16 @@ impl Args {
             Format::Jsonl => temper_vectors::Provenance::default(),
             Format::Npy | Format::Safetensors | Format::Parquet => stored::provenance(opened, prompt)?,
         };
-        if let Some(path) = self.to_file() {
-            return Ok(VectorWriter::create(path, format, dim, &provenance)?);
-        }
-        let stdout = BufWriter::with_capacity(1 << 16, io::stdout());
-        Ok(VectorWriter::to_stream(Box::new(stdout), format, dim, &provenance)?)
+        let stream: Box<dyn Write + Send> = match self.to_file() {
+            None => Box::new(io::stdout()),
+            // A whole file takes the place of the old one; a pipe or a device must stay what it is.
+            Some(path) if is_special(path) => {
+                Box::new(File::create(path).with_context(|| format!("failed to write `{}`", path.display()))?)
+            }
+            Some(path) => return Ok(VectorWriter::create(path, format, dim, &provenance)?),
+        };
+        let buffered = BufWriter::with_capacity(1 << 16, stream);
+        Ok(VectorWriter::to_stream(Box::new(buffered), format, dim, &provenance)?)
     }
 
     /// All texts, one file opened after the other.
@@ -151,14 +158,20 @@ impl Args {
     }
 }
 
-/// A missing file or column is told before the model is loaded, not when its turn comes.
+/// A missing file or column is told before the model is loaded, not when its turn comes. A pipe (`<(zcat x.gz)`) is
+/// left alone: what is read from it now would be missing later.
 fn check_inputs(files: &[PathBuf], field: Option<&str>) -> anyhow::Result<()> {
-    for path in files.iter().filter(|path| *path != Path::new("-")) {
+    for path in files.iter().filter(|path| *path != Path::new("-") && !is_special(path)) {
         if let Some(Err(error)) = open(path, field)?.next() {
             return Err(error.into());
         }
     }
     Ok(())
+}
+
+/// Whether the path names a pipe or a device.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 fn open(path: &Path, field: Option<&str>) -> anyhow::Result<Texts> {
