@@ -37,6 +37,32 @@ enum Command {
 /// The least that a config must say.
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
+/// Keys that have no value until they are set: an example, and what holds until then.
+const UNSET: [(&str, &str, &str); 22] = [
+    ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
+    ("model.base", "\"MODEL\"", "model.fresh is the start"),
+    ("model.fresh", "{ hidden_size = 256 }", "model.base is the start"),
+    ("model.pooling", "\"mean\"", "the base's own; for a plain transformers folder, which has none"),
+    ("model.max_seq_length", "128", "the base's own"),
+    ("model.dropout", "0.1", "the base's own"),
+    ("data.eval", "[\"dev.jsonl\"]", "a part of the training examples is held out"),
+    ("data.max_train_samples", "10000", "all"),
+    ("data.max_eval_samples", "1000", "all"),
+    ("data.label_range", "[0.0, 1.0]", "what the loss can learn from"),
+    ("data.columns.anchor", "\"question\"", "recognised by the usual names"),
+    ("data.columns.positive", "\"answer\"", "recognised by the usual names"),
+    ("data.columns.negatives", "[\"negative\"]", "recognised by the usual names"),
+    ("data.columns.label", "\"score\"", "recognised by the usual names"),
+    ("prompts.anchor", "\"query: \"", "none"),
+    ("prompts.positive", "\"passage: \"", "none"),
+    ("loss.scale", "20.0", "20.0; not for cosine_similarity"),
+    ("loss.temperature", "0.05", "1 / loss.scale"),
+    ("loss.symmetric", "true", "false; multiple_negatives_ranking only"),
+    ("loss.mask_duplicates", "false", "true; multiple_negatives_ranking only"),
+    ("loss.similarity", "\"dot\"", "\"cosine\"; multiple_negatives_ranking only"),
+    ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
+];
+
 /// Shows or checks.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     match &args.command {
@@ -45,7 +71,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
                 Some(path) => temper_train::parse::read(path, overrides)?,
                 None => temper_train::parse::parse(&PathBuf::from("defaults"), MINIMAL, overrides)?,
             };
-            terminal.print(temper_train::parse::to_toml(&config)?.trim_end())?;
+            terminal.print(shown(&temper_train::parse::to_toml(&config)?)?)?;
         }
         Command::Check { config, overrides } => {
             let config = temper_train::parse::read(config, overrides)?;
@@ -59,4 +85,45 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A resolved config, and behind it the keys that it does not set, as comments.
+fn shown(config: &str) -> anyhow::Result<String> {
+    let document: toml_edit::DocumentMut = config.parse()?;
+    let is_set = |key: &str| {
+        let mut parts = key.split('.');
+        parts.try_fold(document.as_item(), |item, part| item.get(part)).is_some()
+    };
+    let unset = UNSET.iter().filter(|(key, _, _)| !is_set(key));
+    let lines: Vec<String> = unset
+        .map(|(key, example, until)| format!("# {:<46} # {until}", format!("{key} = {example}")))
+        .collect();
+    Ok(format!("{config}\n# Not set; an example of each, and what holds without it:\n{}", lines.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+
+    fn with(set: &[String]) -> String {
+        let config = temper_train::parse::parse(Path::new("x.toml"), MINIMAL, set).unwrap();
+        shown(&temper_train::parse::to_toml(&config).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_key_is_there_set_or_as_a_comment() {
+        let defaults = with(&[]);
+        for (key, example, _) in UNSET.iter().filter(|(key, _, _)| *key != "model.base") {
+            assert!(defaults.contains(&format!("# {key} = {example} ")), "{key} is not among\n{defaults}");
+            let set = match *key {
+                "model.fresh" => format!("model={{ fresh = {example} }}"),
+                _ => format!("{key}={example}"),
+            };
+            assert!(!with(&[set]).contains(&format!("# {key} = ")), "{key} is set");
+        }
+        assert!(!defaults.contains("# model.base = "));
+    }
 }
