@@ -151,6 +151,32 @@ fn data_that_cannot_be_used_is_refused_by_place() {
 }
 
 #[test]
+fn an_evaluation_file_may_have_other_columns_and_shows_them() {
+    let place = Place::new();
+    place.write("faq.csv", "title,reply\nwhere is it,here\nwhen is it,now\nwho is it,me\n");
+    place.write("dev.tsv", "question\tanswer\nwhich one\tthat\n");
+    place.write("base.toml", format!("[model]\nbase = \"{}\"\n", model("bert-cls")));
+    let mut text = std::fs::read_to_string(place.path("base.toml")).unwrap();
+    text += "[data]\ntrain = [\"faq.csv\"]\neval = [\"dev.tsv\"]\ncolumns = { anchor = \"title\", positive = \"reply\" }\n";
+    place.write("x.toml", text);
+    let plan = place.ok(&["config", "check", "x.toml"]);
+    assert!(plan.contains("anchor <- \"title\"") && plan.contains("anchor <- \"question\""), "{plan}");
+    let twice = ["config", "check", "x.toml", "--set", "data.eval=[\"dev.tsv\", \"./dev.tsv\"]"];
+    assert!(place.refused(&twice).contains("called `dev`"));
+}
+
+#[test]
+fn a_run_that_could_not_take_a_step_is_refused() {
+    let place = initialised();
+    let args = ["--set", "train.dataloader_drop_last=true", "--set", "train.per_device_train_batch_size=900"];
+    let errors = place.refused(&[&["train", "x.toml", "--run", "r"], &args[..]].concat());
+    assert!(errors.contains("no batch of 900") && !place.path("r").exists(), "{errors}");
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "train.max_steps=3"]);
+    let errors = place.refused(&["train", "--resume", "r", "--set", "train.max_steps=2"]);
+    assert!(errors.contains("is at step 3 already"), "{errors}");
+}
+
+#[test]
 fn a_run_folder_that_exists_is_refused() {
     let place = initialised();
     std::fs::create_dir(place.path("r")).unwrap();

@@ -47,6 +47,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         return Err(BadInput::new(problem).hint("name another file with -o, or use --force").into());
     }
     let dataset = temper_data::read(&args.files, &temper_data::ReadOptions::default())?;
+    for path in &args.eval {
+        temper_eval::Task::read(path, &temper_data::ReadOptions::default(), None)?;
+    }
     let text = config(&args, &dataset)?;
     // What is written must be what `train` accepts.
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from("config.toml"));

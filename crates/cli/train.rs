@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,
     /// Resume although these changed since the run was started.
-    #[arg(long, value_enum, value_delimiter = ',', requires = "resume")]
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "config")]
     allow_changed: Vec<Changed>,
 }
 
@@ -119,11 +119,12 @@ fn listen() -> anyhow::Result<Arc<Stop>> {
     Ok(stop)
 }
 
-/// Prints the best checkpoint and the scores before and after.
+/// Prints the best checkpoint and the scores before and after; the last one where nothing was judged.
 pub fn print_result(job: &Job, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
     let which = if report.best.is_some() { Which::Best } else { Which::Last };
     let folder = job.folder.resolve(which)?.join(MODEL_FOLDER);
-    terminal.print(format!("best      {}", folder.display()))?;
+    let name = if report.best.is_some() { "best" } else { "last" };
+    terminal.print(format!("{name}      {}", folder.display()))?;
     if let Some((step, score)) = report.best {
         let before = report.baseline.map(|b| format!("{b:.4} -> ")).unwrap_or_default();
         terminal.print(format!(

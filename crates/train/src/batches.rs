@@ -163,8 +163,8 @@ mod tests {
     fn dataset(examples: usize) -> Dataset {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.tsv");
-        let rows: String = (0..examples).map(|i| format!("a{i}\tb{i}\n")).collect();
-        std::fs::write(&path, format!("anchor\tpositive\n{rows}")).unwrap();
+        let rows: Vec<String> = (0..examples).map(|i| format!("a{i}\tb{i}\n")).collect();
+        std::fs::write(&path, format!("anchor\tpositive\n{}", rows.concat())).unwrap();
         temper_data::read(&[path], &temper_data::ReadOptions::default()).unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use temper_encoder::Encoder;
+use temper_eval::Task;
 
 use crate::batches::StepOrder;
 use crate::config::Config;
@@ -68,17 +69,11 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         model: encoder.contract.summary(),
         parameters,
         max_seq_length: encoder.contract.max_seq_length,
-        mappings: dataset.files.iter().map(|f| format!("{}: {}", f.path.display(), f.mapping)).collect(),
+        mappings: prepared.mappings.clone(),
         kind: dataset.kind.name().to_owned(),
         train_examples: dataset.len(),
         held_out: prepared.held_out,
-        tasks: prepared
-            .tasks
-            .iter()
-            .map(|(name, task)| {
-                format!("{}{}: {}", if name.is_empty() { "" } else { name }, task.name(), task.describe())
-            })
-            .collect(),
+        tasks: prepared.tasks.iter().map(task_line).collect(),
         metric: prepared.metric.clone(),
         tokens_per_example,
         truncated_share,
@@ -91,6 +86,11 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         prompts: prompts.iter().filter_map(|(c, p)| p.as_ref().map(|p| format!("{c}: {p:?}"))).collect(),
         from_scratch: config.model.fresh.is_some(),
     })
+}
+
+fn task_line((name, task): &(String, Task)) -> String {
+    let name = if name.is_empty() { String::new() } else { format!("{name}, ") };
+    format!("{name}{}: {}", task.name(), task.describe())
 }
 
 /// Mean tokens of an example, those of the longest one, and the share of texts that are cut off.

@@ -9,6 +9,7 @@ use temper_encoder::{Contract, Encoder, reference};
 use temper_eval::{Prompts, Task};
 use temper_runs::DataFile;
 
+use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
 use crate::losses::Loss;
@@ -28,6 +29,8 @@ pub struct Prepared {
     pub loss: Loss,
     /// Files and their hashes.
     pub files: Vec<DataFile>,
+    /// Which column became which role, one line a file, evaluation files included.
+    pub mappings: Vec<String>,
     /// One line each.
     pub warnings: Vec<String>,
     /// Examples held out of the training files, when no evaluation file was named.
@@ -48,7 +51,8 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     let loss = config.loss.build();
     loss.accepts(dataset.kind).map_err(Error::Plan)?;
     let mut files = data_files("train", &dataset);
-    let (dataset, tasks, held_out) = tasks(config, dataset, &mut files, &mut warnings)?;
+    let mut mappings = mappings(&dataset);
+    let (dataset, tasks, held_out) = tasks(config, dataset, &mut files, &mut mappings, &mut warnings)?;
     if dataset.len() < 2 {
         return Err(Error::Plan(format!(
             "{} training example is left after holding {held_out} out; give more data, or data.held_out = 0",
@@ -59,7 +63,23 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         Some(folder) => read_model(folder, config, &mut Vec::new())?,
         None => base(config, &dataset, &mut warnings)?,
     };
+    if StepOrder::new(&dataset, config).total_steps() == 0 {
+        return Err(Error::Plan(format!(
+            "no batch of {} can be filled from {} training examples, and train.dataloader_drop_last leaves out the \
+             others; lower train.per_device_train_batch_size",
+            config.train.per_device_train_batch_size,
+            dataset.len()
+        )));
+    }
     let metric = metric(config, &tasks);
+    if tasks.is_empty()
+        && (config.train.metric_for_best_model.is_some() || config.train.early_stopping_patience > 0)
+    {
+        warnings.push(
+            "train.metric_for_best_model and train.early_stopping_patience do nothing without evaluation data"
+                .to_owned(),
+        );
+    }
     if dataset.len() < config.train.per_device_train_batch_size {
         warnings.push(format!(
             "only {} training examples for a batch of {}: every batch is smaller",
@@ -67,7 +87,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             config.train.per_device_train_batch_size
         ));
     }
-    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, warnings, held_out })
+    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, mappings, warnings, held_out })
 }
 
 fn read_options(config: &Config, limit: Option<usize>) -> ReadOptions {
@@ -150,6 +170,7 @@ fn tasks(
     config: &Config,
     dataset: Dataset,
     files: &mut Vec<DataFile>,
+    mappings: &mut Vec<String>,
     warnings: &mut Vec<String>,
 ) -> Result<(Dataset, NamedTasks, usize), Error> {
     if config.data.eval.is_empty() {
@@ -164,19 +185,53 @@ fn tasks(
         let task = Task::from_dataset(&eval);
         return Ok((train, vec![(String::new(), task)], held.len()));
     }
-    let mut tasks = Vec::new();
+    let mut tasks: NamedTasks = Vec::new();
     for path in &config.data.eval {
         let name = match config.data.eval.len() {
             1 => String::new(),
             _ => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        // The mapping of the training columns applies where the evaluation file has them.
-        let options = read_options(config, config.data.max_eval_samples);
-        let task = Task::read(path, &options, None)?;
+        if tasks.iter().any(|(other, _)| *other == name) {
+            return Err(Error::Plan(format!(
+                "two entries of data.eval are called `{name}`, and their scores bear that name; rename one"
+            )));
+        }
+        let task = if path.is_dir() {
+            Task::Retrieval(temper_data::read_beir(path, None)?)
+        } else {
+            let judged = read_judged(config, path)?;
+            if !judged.skipped.is_empty() {
+                warnings.push(format!(
+                    "{} bad rows of `{}` are left out",
+                    judged.skipped.len(),
+                    path.display()
+                ));
+            }
+            mappings.extend(self::mappings(&judged));
+            Task::from_dataset(&judged)
+        };
         files.extend(hash_all("eval", path)?);
         tasks.push((name, task));
     }
     Ok((dataset, tasks, 0))
+}
+
+/// Reads an evaluation file. The mapping of the training columns applies where the file has them; else the usual
+/// names do, as in a question/answer file judged by an anchor/positive one.
+fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
+    let paths = [path.to_owned()];
+    let options = read_options(config, config.data.max_eval_samples);
+    match temper_data::read(&paths, &options) {
+        Err(temper_data::Error::UnknownColumn { .. }) => {
+            let columns = temper_data::ColumnMap::default();
+            Ok(temper_data::read(&paths, &ReadOptions { columns, ..options })?)
+        }
+        read => Ok(read?),
+    }
+}
+
+fn mappings(dataset: &Dataset) -> Vec<String> {
+    dataset.files.iter().map(|f| format!("{}: {}", f.path.display(), f.mapping)).collect()
 }
 
 /// The name of the score that decides; the first evaluation finds out whether the tasks give it.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, parse_reference};
 
+use crate::batches::StepOrder;
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::error::Error;
@@ -63,6 +64,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
     let mut prepared = prepare(&config, model.as_deref())?;
     check_data(&prepared.files, &manifest, allowed)?;
     let base = check_base(&prepared, model.is_none(), &manifest, allowed)?;
+    check_length(&config, &prepared, state.step)?;
     prepared.warnings.extend(other_instructions(&manifest));
     let mut index = folder.index()?.cut_back_to(state.step);
     // The best one may have been rotated out since, when an older checkpoint is gone back to.
@@ -93,6 +95,18 @@ fn open(run: &Path) -> Result<(RunFolder, Option<Which>), Error> {
         Some((path, which)) if path != run => (RunFolder::open(&path)?, Some(which)),
         _ => (RunFolder::open(run)?, None),
     })
+}
+
+/// A run cannot end before the step it is at.
+fn check_length(config: &Config, prepared: &Prepared, step: u64) -> Result<(), Error> {
+    let total = StepOrder::new(&prepared.dataset, config).total_steps();
+    if total >= step {
+        return Ok(());
+    }
+    Err(Error::Plan(format!(
+        "the run is at step {step} already, and would end after {total}; give more of train.max_steps or \
+         train.num_train_epochs, or go back to an earlier checkpoint with RUN@STEP"
+    )))
 }
 
 /// A run that begins anew must do so from the same weights.
@@ -191,7 +205,7 @@ fn write_papers(
         seed: config.seed,
         device: config.device.clone(),
         instruction_set: temper_kernels::instruction_set().to_owned(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: rayon::current_num_threads(),
         base: Base {
             reference: config.model.base.clone().unwrap_or_else(|| "fresh".to_owned()),
             fingerprint: prepared.encoder.fingerprint(),
