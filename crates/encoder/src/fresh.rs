@@ -172,8 +172,15 @@ fn word_counts<S: AsRef<str>>(texts: &[S]) -> tokenizers::Result<AHashMap<Compac
     Ok(AHashMap::from(counts))
 }
 
-/// Values of one fresh tensor: BERT's own initialisation.
+/// Positions and token types start this much smaller than words. A few hundred pairs are too few to unlearn that
+/// texts of equal length look alike: with equal shares the bundled sample ends 10 points lower.
+const POSITION_SHARE: f64 = 0.3;
+
+/// Values of one fresh tensor: BERT's own initialisation, but for [`POSITION_SHARE`].
 fn initial(tensor: NamedTensor, std: f64, seed: u64) -> NamedTensor {
+    let beside_words =
+        tensor.name.contains("position_embeddings") || tensor.name.contains("token_type_embeddings");
+    let std = if beside_words { std * POSITION_SHARE } else { std };
     let is_norm = tensor.name.contains("LayerNorm");
     let key = random::key(seed, &format!("init/{}", tensor.name), 0);
     let values = match tensor.shape.len() {

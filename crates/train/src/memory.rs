@@ -6,9 +6,10 @@ use temper_encoder::BertConfig;
 /// the largest batch keeps. Calibrated against measured peaks of MiniLM-shaped encoders; an estimate, not a bound.
 pub fn estimate(config: &BertConfig, parameters: usize, tokens_per_batch: usize) -> u64 {
     let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
-    let per_token_and_layer = 4 * (12 * h + 3 * f);
+    let kept_per_layer = 4 * (10 * h + 2 * f);
+    let in_flight = 4 * (6 * h + 3 * f);
     let activations =
-        tokens_per_batch as u64 * (config.num_hidden_layers as u64 * per_token_and_layer + 4 * 4 * h);
+        tokens_per_batch as u64 * (config.num_hidden_layers as u64 * kept_per_layer + in_flight);
     parameters as u64 * 4 * 4 + activations + (60 << 20)
 }
 

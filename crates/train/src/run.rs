@@ -278,6 +278,7 @@ impl<'a> Loop<'a> {
             Error::Plan(format!("train.metric_for_best_model `{metric}` is not among the scores: {known}"))
         })?;
         let best = self.record(score);
+        self.clock.since += started.elapsed(); // rates are those of training
         self.emit(Event::Evaluated {
             step: self.state.step,
             epoch: self.order.epoch_at(self.state.step),
@@ -359,7 +360,7 @@ impl<'a> Loop<'a> {
     }
 
     fn save(&mut self, reason: &str, best: bool) -> Result<(), Error> {
-        let (folder, step) = (&self.job.folder, self.state.step);
+        let (folder, step, started) = (&self.job.folder, self.state.step, Instant::now());
         self.state.elapsed_seconds = self.elapsed_seconds();
         self.sync();
         checkpoint::save(&folder.checkpoint(step), &self.encoder(), &self.optimizer, &self.state)?;
@@ -367,6 +368,7 @@ impl<'a> Loop<'a> {
         folder.write_index(&index)?;
         folder.prune(&index)?;
         self.saved_at = Some(step);
+        self.clock.since += started.elapsed();
         let path = folder.checkpoint(step).join(MODEL_FOLDER).display().to_string();
         self.emit(Event::Saved { step, path, reason: reason.to_owned() });
         Ok(())
