@@ -80,6 +80,25 @@ fn prompts_of_the_config_are_in_the_export() {
 }
 
 #[test]
+fn a_column_trained_without_a_prompt_is_judged_without() {
+    let place = initialised();
+    place.copy_model("bert-mean-norm", "e5");
+    let path = place.path("e5/config_sentence_transformers.json");
+    let text =
+        std::fs::read_to_string(&path).unwrap().replace("\"document\": \"\"", "\"passage\": \"passage: \"");
+    std::fs::write(&path, text).unwrap();
+    let sets = ["--set", "model.base=e5", "--set", "prompts.anchor=query: ", "--set", "train.max_steps=1"];
+    place.ok(&[&["train", "x.toml", "--run", "r"], &sets[..]].concat());
+    let judged: Value =
+        serde_json::from_str(&place.ok(&["eval", "r", &sample("dev.jsonl"), "--json"])).unwrap();
+    assert_eq!(judged["prompts"], serde_json::json!({"first": "query: ", "second": null}));
+    let events = std::fs::read_to_string(place.path("r/events.jsonl")).unwrap();
+    let mut events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let last = events.rfind(|event| event["scores"].is_object()).unwrap();
+    assert_eq!(last["scores"]["cosine_ndcg@10"], judged["scores"]["cosine_ndcg@10"]);
+}
+
+#[test]
 fn scored_pairs_train_with_cosent_and_cosine() {
     let place = Place::new();
     let (scored, base) = (sample("scored.jsonl"), model("bert-cls"));
@@ -155,10 +174,8 @@ fn an_evaluation_file_may_have_other_columns_and_shows_them() {
     let place = Place::new();
     place.write("faq.csv", "title,reply\nwhere is it,here\nwhen is it,now\nwho is it,me\n");
     place.write("dev.tsv", "question\tanswer\nwhich one\tthat\n");
-    place.write("base.toml", format!("[model]\nbase = \"{}\"\n", model("bert-cls")));
-    let mut text = std::fs::read_to_string(place.path("base.toml")).unwrap();
-    text += "[data]\ntrain = [\"faq.csv\"]\neval = [\"dev.tsv\"]\ncolumns = { anchor = \"title\", positive = \"reply\" }\n";
-    place.write("x.toml", text);
+    let columns = ["--columns", "anchor=title,positive=reply", "--eval", "dev.tsv"];
+    place.ok(&[&["init", "faq.csv", "--base", &model("bert-cls"), "-o", "x.toml"], &columns[..]].concat());
     let plan = place.ok(&["config", "check", "x.toml"]);
     assert!(plan.contains("anchor <- \"title\"") && plan.contains("anchor <- \"question\""), "{plan}");
     let twice = ["config", "check", "x.toml", "--set", "data.eval=[\"dev.tsv\", \"./dev.tsv\"]"];

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use temper_data::{Dataset, Kind};
-use temper_encoder::{ReadOptions, reference};
+use temper_data::{ColumnMap, Dataset, Kind, ReadOptions};
+use temper_encoder::reference;
 
+use crate::columns;
 use crate::failure::BadInput;
 use crate::terminal::{Terminal, program};
 
@@ -32,6 +33,9 @@ pub struct Args {
     /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out.
     #[arg(long, value_name = "FILE")]
     eval: Vec<PathBuf>,
+    /// What the columns mean, where their names do not say it: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
+    columns: Option<ColumnMap>,
     /// Where to write; stdout without it.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -46,15 +50,20 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         let problem = format!("`{}` exists", path.display());
         return Err(BadInput::new(problem).hint("name another file with -o, or use --force").into());
     }
-    let dataset = temper_data::read(&args.files, &temper_data::ReadOptions::default())?;
-    for path in &args.eval {
-        temper_eval::Task::read(path, &temper_data::ReadOptions::default(), None)?;
-    }
+    let columns = args.columns.clone().unwrap_or_default();
+    let dataset = temper_data::read(&args.files, &ReadOptions { columns, ..ReadOptions::default() })?;
     let text = config(&args, &dataset)?;
     // What is written must be what `train` accepts.
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from("config.toml"));
-    temper_train::parse::parse(&path, &text, &[])
+    let config = temper_train::parse::parse(&path, &text, &[])
         .context("this is a bug: init wrote a config it cannot read")?;
+    for path in &config.data.eval {
+        if path.is_dir() {
+            temper_data::read_beir(path, None)?;
+        } else {
+            temper_train::read_judged(&config, path)?;
+        }
+    }
     match &args.output {
         None => terminal.print(text.trim_end())?,
         Some(path) => {
@@ -100,7 +109,9 @@ fn model_section(text: &mut String, base: Option<&str>) -> anyhow::Result<BTreeM
         return Ok(BTreeMap::new());
     };
     let folder = reference::resolve(base)?;
-    let contract = temper_encoder::read(&folder, &ReadOptions::default(), &Device::flex())?.encoder.contract;
+    let contract = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), &Device::flex())?
+        .encoder
+        .contract;
     let own = contract.max_seq_length;
     writeln!(text, "base = {}", quoted(base))?;
     writeln!(text, "# Longest input in tokens; the base's own is {own}. Shorter is faster.")?;

@@ -18,6 +18,6 @@ pub use batches::{MicroBatch, StepOrder};
 pub use config::Config;
 pub use error::Error;
 pub use plan::{Plan, plan};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, read_judged};
 pub use run::{Job, Report, Stop, run};
 pub use start::{Allowed, create, resume};

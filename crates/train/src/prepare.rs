@@ -134,8 +134,8 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
         let names: Vec<&str> =
             prompts.iter().filter(|(_, p)| !p.is_empty()).map(|(n, _)| n.as_str()).collect();
         warnings.push(format!(
-            "the base has prompts ({}), but the config names none: it trains and is judged without; \
-             set [prompts] anchor and positive to use them",
+            "the base has prompts ({}), but the config names none: it trains and is judged without, and the export \
+             keeps them; set [prompts] anchor and positive to use them",
             names.join(", ")
         ));
     }
@@ -145,10 +145,10 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
 /// Puts the config's prompts and dropout into the contract.
 fn configure(encoder: Encoder, config: &Config) -> Result<Encoder, Error> {
     let mut contract: Contract = encoder.contract.clone();
-    let named = [("query", &config.prompts.anchor), ("document", &config.prompts.positive)];
-    for (name, prompt) in named {
-        if let Some(prompt) = prompt {
-            contract.prompts.insert(name.to_owned(), prompt.clone());
+    if !config.prompts.is_empty() {
+        // A side without a prompt gets an empty one: the base's own must not stand in front of what was trained without.
+        for (name, prompt) in [("query", &config.prompts.anchor), ("document", &config.prompts.positive)] {
+            contract.prompts.insert(name.to_owned(), prompt.clone().unwrap_or_default());
         }
     }
     if let Some(dropout) = config.model.dropout {
@@ -218,7 +218,7 @@ fn tasks(
 
 /// Reads an evaluation file. The mapping of the training columns applies where the file has them; else the usual
 /// names do, as in a question/answer file judged by an anchor/positive one.
-fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
+pub fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
     let paths = [path.to_owned()];
     let options = read_options(config, config.data.max_eval_samples);
     match temper_data::read(&paths, &options) {
