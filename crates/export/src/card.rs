@@ -72,10 +72,11 @@ fn usage(encoder: &Encoder, facts: &CardFacts) -> String {
         facts.name
     );
     let contract = &encoder.contract;
-    if contract.prompts.values().any(|prompt| !prompt.is_empty()) {
+    let prompts: Vec<_> = contract.prompts.iter().filter(|(_, prompt)| !prompt.is_empty()).collect();
+    if !prompts.is_empty() {
         text += "\nThe model was trained with prompts, which are put in front of the texts \
                  (`prompt_name=` in sentence-transformers, `--prompt` in temper):\n\n| name | text |\n|---|---|\n";
-        for (name, prompt) in &contract.prompts {
+        for (name, prompt) in prompts {
             let default = if contract.default_prompt.as_ref() == Some(name) { " (default)" } else { "" };
             let _ = writeln!(text, "| {name}{default} | `{}` |", cell(prompt));
         }
