@@ -16,10 +16,11 @@ use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::error::Error;
+use crate::judging::{prompts, score_name};
 use crate::losses::LossInput;
 use crate::optimizer::{NamedGradients, Optimizer};
 use crate::plan::Plan;
-use crate::prepare::{Prepared, prompts, score_name};
+use crate::prepare::Prepared;
 use crate::schedule::Schedule;
 
 /// A run that is ready to start or to go on.

@@ -1,0 +1,139 @@
+//! What a run is judged on: evaluation files, BEIR folders, or a held-out part of the training examples.
+
+use std::path::{Path, PathBuf};
+
+use temper_data::{Dataset, ReadOptions, hold_out};
+use temper_eval::{Prompts, Task};
+use temper_runs::DataFile;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// Tasks with the name that goes in front of their scores.
+pub type NamedTasks = Vec<(String, Task)>;
+
+/// The tasks of the evaluation files, or one on a seeded part of the training examples.
+pub(crate) fn tasks(
+    config: &Config,
+    dataset: Dataset,
+    files: &mut Vec<DataFile>,
+    mappings: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<(Dataset, NamedTasks, usize), Error> {
+    if config.data.eval.is_empty() {
+        let (_, held) = hold_out(&dataset, config.seed, config.data.held_out, config.data.held_out_max);
+        if held.is_empty() {
+            warnings.push(
+                "nothing is held out, so there is nothing to judge by; name a file in data.eval".to_owned(),
+            );
+            return Ok((dataset, Vec::new(), 0));
+        }
+        let (train, eval) = dataset.divide(&held);
+        let task = Task::from_dataset(&eval);
+        return Ok((train, vec![(String::new(), task)], held.len()));
+    }
+    let mut tasks: NamedTasks = Vec::new();
+    for path in &config.data.eval {
+        let name = match config.data.eval.len() {
+            1 => String::new(),
+            _ => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        if tasks.iter().any(|(other, _)| *other == name) {
+            return Err(Error::Plan(format!(
+                "two entries of data.eval are called `{name}`, and their scores bear that name; rename one"
+            )));
+        }
+        let task = if path.is_dir() {
+            Task::Retrieval(temper_data::read_beir(path, None)?)
+        } else {
+            let judged = read_judged(config, path)?;
+            if !judged.skipped.is_empty() {
+                warnings.push(format!(
+                    "{} bad rows of `{}` are left out",
+                    judged.skipped.len(),
+                    path.display()
+                ));
+            }
+            mappings.extend(self::mappings(&judged));
+            Task::from_dataset(&judged)
+        };
+        files.extend(hash_all("eval", path)?);
+        tasks.push((name, task));
+    }
+    Ok((dataset, tasks, 0))
+}
+
+/// Reads an evaluation file. The mapping of the training columns applies where the file has them; else the usual
+/// names do, as in a question/answer file judged by an anchor/positive one.
+pub fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
+    let paths = [path.to_owned()];
+    let options = read_options(config, config.data.max_eval_samples);
+    match temper_data::read(&paths, &options) {
+        Err(temper_data::Error::UnknownColumn { .. }) => {
+            let columns = temper_data::ColumnMap::default();
+            Ok(temper_data::read(&paths, &ReadOptions { columns, ..options })?)
+        }
+        read => Ok(read?),
+    }
+}
+
+/// The name of the score that decides; the first evaluation finds out whether the tasks give it.
+pub(crate) fn metric(config: &Config, tasks: &[(String, Task)]) -> String {
+    match (&config.train.metric_for_best_model, tasks.first()) {
+        (_, None) => String::new(),
+        (Some(named), _) => named.strip_prefix("eval_").unwrap_or(named).to_owned(),
+        (None, Some((name, task))) => score_name(name, task.default_metric()),
+    }
+}
+
+/// Scores of several tasks bear the task's name.
+pub(crate) fn score_name(task: &str, score: &str) -> String {
+    if task.is_empty() { score.to_owned() } else { format!("{task}_{score}") }
+}
+
+/// The prompts of both sides of every task: the config's, else none, exactly as in training.
+pub(crate) fn prompts(config: &Config) -> Prompts {
+    Prompts { first: config.prompts.anchor.clone(), second: config.prompts.positive.clone() }
+}
+
+/// How the config wants its files read.
+pub(crate) fn read_options(config: &Config, limit: Option<usize>) -> ReadOptions {
+    ReadOptions {
+        columns: config.data.columns.clone(),
+        on_bad_row: config.data.on_bad_row,
+        limit,
+        label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
+    }
+}
+
+/// Which column became which role, one line a file.
+pub(crate) fn mappings(dataset: &Dataset) -> Vec<String> {
+    dataset.files.iter().map(|f| format!("{}: {}", f.path.display(), f.mapping)).collect()
+}
+
+/// Hashes a file, or the files of a BEIR folder.
+fn hash_all(role: &str, path: &Path) -> Result<Vec<DataFile>, Error> {
+    let read_error = |p: &Path| {
+        let path = p.to_owned();
+        move |source| Error::Read { path, source }
+    };
+    let mut files: Vec<PathBuf> = if path.is_dir() {
+        let inside = |dir: PathBuf| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+        inside(path.to_owned()).chain(inside(path.join("qrels"))).filter(|p| p.is_file()).collect()
+    } else {
+        vec![path.to_owned()]
+    };
+    files.sort();
+    files
+        .iter()
+        .map(|file| {
+            let bytes = std::fs::read(file).map_err(read_error(file))?;
+            Ok(DataFile {
+                role: role.to_owned(),
+                path: file.display().to_string(),
+                size: bytes.len() as u64,
+                blake3: blake3::hash(&bytes).to_hex().to_string(),
+            })
+        })
+        .collect()
+}
