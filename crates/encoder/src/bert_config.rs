@@ -72,7 +72,6 @@ const HARMLESS: &[&str] = &[
     "language",
     "name",
     "_commit_hash",
-    "chunk_size_feed_forward_note",
 ];
 
 /// Fields whose other values would change the graph, with the one value that temper computes.

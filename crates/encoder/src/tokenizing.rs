@@ -131,11 +131,6 @@ impl Tokenizer {
     pub fn config(&self) -> &Value {
         &self.config
     }
-
-    /// The id of a token, if there is one.
-    pub fn token_id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
-    }
 }
 
 pub(crate) fn error(path: &Path, source: tokenizers::Error) -> Error {
