@@ -216,3 +216,32 @@ fn a_base_with_prompts_under_a_config_without_is_a_warning() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("warning: the base has prompts (query)"), "{errors}");
 }
+
+#[test]
+fn a_run_is_judged_with_its_own_prompts_whatever_the_task() {
+    let place = Place::new();
+    let row = |i: usize| {
+        format!(
+            "{{\"anchor\": \"word {i} a\", \"positive\": \"text {i} b\", \"negative\": \"other {} c\"}}\n",
+            90 - i
+        )
+    };
+    place.write("train.jsonl", (0..20).map(row).collect::<String>());
+    place.write("dev.jsonl", (20..40).map(row).collect::<String>());
+    place.ok(&[
+        "init",
+        "train.jsonl",
+        "--eval",
+        "dev.jsonl",
+        "--base",
+        &model("bert-mean-norm"),
+        "-o",
+        "x.toml",
+    ]);
+    let prompt = "prompts.anchor=please find: ";
+    let result = place.ok(&["train", "x.toml", "--run", "r", "--set", prompt, "--set", "train.max_steps=1"]);
+    let scores: Value = serde_json::from_str(&place.ok(&["eval", "r", "dev.jsonl", "--json"])).unwrap();
+    assert_eq!(scores["prompts"]["first"], "please find: ");
+    let score = scores["scores"]["cosine_accuracy"].as_f64().unwrap();
+    assert!(result.contains(&format!("-> {score:.4} ")), "{result} but eval says {score}");
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use temper_data::{ColumnMap, ReadOptions};
 use temper_eval::{Prompts, Scores, Task};
+use temper_export::RunFacts;
 
 use crate::columns;
 use crate::model::{ModelArgs, Opened};
@@ -54,9 +55,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = args.model.open(terminal)?;
+    let trained_with = trained_with(&opened)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {
-        let prompts = args.prompts(&opened, task)?;
+        let prompts = args.prompts(&opened, trained_with.as_ref(), task)?;
         let bar = terminal.progress("embedding", Some(task.size()));
         let scores = task.evaluate(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
         bar.finish_and_clear();
@@ -79,9 +81,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 }
 
 impl Args {
-    fn prompts(&self, opened: &Opened, task: &Task) -> anyhow::Result<Prompts> {
+    /// The prompts asked for, else those of the run, else those that the model brings for such a task.
+    fn prompts(&self, opened: &Opened, run: Option<&Prompts>, task: &Task) -> anyhow::Result<Prompts> {
         let contract = &opened.encoder.contract;
-        let mut prompts = Prompts::of_contract(contract, task)?;
+        let mut prompts = run.map_or_else(|| Prompts::of_contract(contract, task), |run| Ok(run.clone()))?;
         let asked = Prompts::named(contract, self.query_prompt.as_deref(), self.document_prompt.as_deref())?;
         if self.query_prompt.is_some() {
             prompts.first = asked.first;
@@ -91,6 +94,13 @@ impl Args {
         }
         Ok(prompts)
     }
+}
+
+/// A checkpoint is judged as its run judged it: with the prompts of the run's config, and no others.
+fn trained_with(opened: &Opened) -> anyhow::Result<Option<Prompts>> {
+    let Some(run) = RunFacts::of_model(&opened.folder)? else { return Ok(None) };
+    let config = temper_train::parse::parse(Path::new("config.toml"), &run.config, &[])?;
+    Ok(Some(temper_train::prompts(&config)))
 }
 
 fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> String {

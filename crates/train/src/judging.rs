@@ -92,7 +92,7 @@ pub(crate) fn score_name(task: &str, score: &str) -> String {
 }
 
 /// The prompts of both sides of every task: the config's, else none, exactly as in training.
-pub(crate) fn prompts(config: &Config) -> Prompts {
+pub fn prompts(config: &Config) -> Prompts {
     Prompts { first: config.prompts.anchor.clone(), second: config.prompts.positive.clone() }
 }
 

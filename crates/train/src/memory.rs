@@ -1,5 +1,7 @@
 //! How much memory a run needs, and how much there is.
 
+use std::path::{Path, PathBuf};
+
 use temper_encoder::BertConfig;
 
 /// Bytes a run is expected to hold at its peak: weights, gradients, two moments, and what the backward pass of
@@ -13,11 +15,12 @@ pub fn estimate(config: &BertConfig, parameters: usize, tokens_per_batch: usize)
     parameters as u64 * 4 * 4 + activations + (60 << 20)
 }
 
-/// Bytes that can still be allocated: the smaller of the machine's available memory and what the control group
-/// leaves. None where the system does not say.
+/// Bytes that can still be allocated: the smaller of the machine's available memory and what the process's control
+/// groups leave. None where the system does not say.
 pub fn available() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| meminfo_available(&text));
-    [machine, cgroup_v2(), cgroup_v1()].into_iter().flatten().min()
+    let groups = std::fs::read_to_string("/proc/self/cgroup").map_or(Vec::new(), |text| group_folders(&text));
+    machine.into_iter().chain(groups.iter().filter_map(|folder| left(folder))).min()
 }
 
 fn meminfo_available(text: &str) -> Option<u64> {
@@ -25,17 +28,37 @@ fn meminfo_available(text: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn cgroup_v2() -> Option<u64> {
-    left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
+/// Folders of the process's memory control groups and of every group around them, of both versions.
+fn group_folders(text: &str) -> Vec<PathBuf> {
+    let group = |line: &str| -> Option<(&str, String)> {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        match controllers {
+            "" => Some(("/sys/fs/cgroup", path.to_owned())),
+            named if named.split(',').any(|c| c == "memory") => {
+                Some(("/sys/fs/cgroup/memory", path.to_owned()))
+            }
+            _ => None,
+        }
+    };
+    text.lines()
+        .filter_map(group)
+        .flat_map(|(root, path)| {
+            let inside = Path::new(&path).strip_prefix("/").unwrap_or(Path::new("")).to_owned();
+            inside.ancestors().map(|folder| Path::new(root).join(folder)).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
-fn cgroup_v1() -> Option<u64> {
-    left("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
-}
-
-fn left(limit: &str, used: &str) -> Option<u64> {
-    let number = |path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    Some(number(limit)?.saturating_sub(number(used)?))
+/// What a control group may still use; its file cache counts as free, since the system takes that back.
+fn left(folder: &Path) -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let number = |names: [&str; 2]| names.iter().find_map(|name| read(name)?.trim().parse::<u64>().ok());
+    let limit = number(["memory.max", "memory.limit_in_bytes"])?;
+    let used = number(["memory.current", "memory.usage_in_bytes"])?;
+    let stat = read("memory.stat").unwrap_or_default();
+    let cache = stat.lines().find_map(|l| l.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+    Some(limit.saturating_sub(used.saturating_sub(cache.unwrap_or(0))))
 }
 
 #[cfg(test)]
@@ -45,5 +68,13 @@ mod tests {
     #[test]
     fn meminfo_is_in_kib() {
         assert_eq!(meminfo_available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+    }
+
+    #[test]
+    fn nested_groups_count_with_those_around_them() {
+        let folders = group_folders("5:cpu,memory:/a/b\n1:cpuset:/x\n0::/s\n");
+        let expected =
+            ["memory/a/b", "memory/a", "memory", "s", ""].map(|f| Path::new("/sys/fs/cgroup").join(f));
+        assert_eq!(folders, expected);
     }
 }

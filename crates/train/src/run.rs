@@ -129,6 +129,10 @@ impl<'a> Loop<'a> {
         if self.out_of_patience() {
             return Ok(Outcome::EarlyStopped);
         }
+        if stop.load(Ordering::SeqCst) != 0 {
+            self.save_now("interrupted")?;
+            return Ok(Outcome::Interrupted);
+        }
         let (order, encoder) = (self.order, &self.job.prepared.encoder);
         std::thread::scope(|scope| {
             for step in order.prefetch(scope, encoder, self.state.step) {
