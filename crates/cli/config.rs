@@ -16,28 +16,28 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print every key with its value; without a file, the defaults.
+    /// Print every key with its value; without a file, the defaults
     Show {
-        /// The config.
+        /// The config
         config: Option<PathBuf>,
-        /// Override a config key.
+        /// Override a config key
         #[arg(long = "set", value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
-    /// Read config, data and base, and print the plan without training.
+    /// Read config, data and base, and print the plan without training
     Check {
-        /// The config.
+        /// The config
         config: PathBuf,
-        /// Override a config key.
+        /// Override a config key
         #[arg(long = "set", value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
 }
 
-/// The least that a config must say.
+/// The least that a config must say
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
-/// Keys that have no value until they are set: an example, and what holds until then.
+/// Keys that have no value until they are set: an example, and what holds until then
 const UNSET: [(&str, &str, &str); 22] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
@@ -63,7 +63,7 @@ const UNSET: [(&str, &str, &str); 22] = [
     ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
 ];
 
-/// Shows or checks.
+/// Shows or checks
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     match &args.command {
         Command::Show { config, overrides } => {

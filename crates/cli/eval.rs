@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use temper_data::{ColumnMap, ReadOptions};
+use temper_data::{ColumnMap, OnBadRow, ReadOptions};
 use temper_eval::{Prompts, Scores, Task};
 use temper_export::RunFacts;
 
@@ -37,6 +37,9 @@ pub struct Args {
     /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
+    /// Leave rows out that cannot be used, instead of refusing the file
+    #[arg(long)]
+    skip_bad_rows: bool,
     /// Prompt of queries and first sentences, by name, in place of the one the model's own prompts suggest
     #[arg(long, value_name = "NAME")]
     query_prompt: Option<String>,
@@ -51,7 +54,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     // All are read before the first is judged: a typo in the last name should not cost the time of the others.
-    let options = ReadOptions { columns: args.columns.clone().unwrap_or_default(), ..ReadOptions::default() };
+    let options = ReadOptions {
+        columns: args.columns.clone().unwrap_or_default(),
+        on_bad_row: if args.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::Refuse },
+        ..ReadOptions::default()
+    };
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = args.model.open(terminal)?;

@@ -21,30 +21,30 @@ Examples:
   temper init train-*.csv --base runs/first --eval dev.csv -o second.toml
   temper init pairs.jsonl --fresh | less")]
 pub struct Args {
-    /// Training files (JSONL, CSV, TSV, Parquet).
+    /// Training files (JSONL, CSV, TSV, Parquet)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// MODEL to fine-tune: a folder or a run.
+    /// MODEL to fine-tune: a folder or a run
     #[arg(long, value_name = "MODEL", required_unless_present = "fresh")]
     base: Option<String>,
-    /// Start from a small random encoder instead.
+    /// Start from a small random encoder instead
     #[arg(long, conflicts_with = "base")]
     fresh: bool,
-    /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out.
+    /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out
     #[arg(long, value_name = "FILE")]
     eval: Vec<PathBuf>,
     /// What the columns mean, where their names do not say it: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
-    /// Where to write; stdout without it.
+    /// Where to write; stdout without it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overwrite the output file.
+    /// Overwrite the output file
     #[arg(long)]
     force: bool,
 }
 
-/// Writes the config.
+/// Writes the config
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     if let Some(path) = args.output.as_ref().filter(|p| p.exists() && !args.force) {
         let problem = format!("`{}` exists", path.display());

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use temper_encoder::Precision;
 
 use crate::model::ReadingArgs;
-use crate::terminal::{Terminal, program};
+use crate::terminal::{Terminal, program, quoted};
 use crate::{export, train};
 
 /// The sample and its config, so that the command works wherever the binary is.
@@ -61,7 +61,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let exported = job.folder.path().join("export");
     let opened = ReadingArgs::default().open(&run, terminal)?;
     export::write(&opened, &exported, Precision::F32, terminal)?;
-    let (temper, exported) = (program(), exported.display());
+    let (temper, run, exported) = (program(), quoted(run), quoted(exported.display()));
     terminal.print(format!("exported  {exported} (loads in sentence-transformers as it is)\n\nnext:"))?;
     terminal.print(format!("  {temper} eval {run} data/dev.jsonl"))?;
     terminal.print(format!(

@@ -69,13 +69,36 @@ impl Terminal {
 
     fn tell(&self, message: &str) {
         if !self.quiet {
-            // A closed stderr is no reason to stop working.
-            drop(writeln!(io::stderr(), "{message}"));
+            insist(message);
         }
     }
 }
 
+/// Something that must be known even where quiet was asked for: how to go on.
+pub fn insist(message: impl AsRef<str>) {
+    // A closed stderr is no reason to stop working.
+    drop(writeln!(io::stderr(), "{}", message.as_ref()));
+}
+
 /// How this program was called, for commands that are printed to be typed.
 pub fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "temper".to_owned())
+    quoted(std::env::args().next().unwrap_or_else(|| "temper".to_owned()))
+}
+
+/// A word of a printed command as a shell reads it back.
+pub fn quoted(word: impl ToString) -> String {
+    let word = word.to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@=:,+".contains(c);
+    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_spaces_are_quoted() {
+        assert_eq!(quoted("runs/x@last"), "runs/x@last");
+        assert_eq!(quoted("my runs/it's"), r"'my runs/it'\''s'");
+    }
 }

@@ -13,7 +13,7 @@ use temper_train::{Allowed, Job, Report, Stop};
 
 use crate::failure::{BadInput, Quit};
 use crate::plain::Plain;
-use crate::terminal::{Terminal, program};
+use crate::terminal::{Terminal, insist, program, quoted};
 
 /// Fine-tune an encoder as a config says.
 #[derive(clap::Args)]
@@ -26,35 +26,35 @@ Examples:
 
 Ctrl-C finishes the step, saves, and prints the command that goes on; a second Ctrl-C leaves at once.")]
 pub struct Args {
-    /// The run's TOML file (`temper init` writes one).
+    /// The run's TOML file (`temper init` writes one)
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     config: Option<PathBuf>,
-    /// Go on with this run from its last checkpoint, or from that of `RUN@400`; needs no config.
+    /// Go on with this run from its last checkpoint, or from that of `RUN@400`; needs no config
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
-    /// Override a config key, as in `--set train.learning_rate=3e-5`.
+    /// Override a config key, as in `--set train.learning_rate=3e-5`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Exact folder of the new run, in place of `<runs>/<name>-<time>`.
+    /// Exact folder of the new run, in place of `<runs>/<name>-<time>`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
-    /// Where to compute.
+    /// Where to compute
     #[arg(long, value_name = "DEVICE", value_parser = ["cpu"], conflicts_with = "resume")]
     device: Option<String>,
     /// What to show while training
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,
-    /// Resume although these changed since the run was started.
+    /// Resume although these changed since the run was started
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "config")]
     allow_changed: Vec<Changed>,
 }
 
-/// What a run shows.
+/// What a run shows
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Ui {
-    /// A progress bar on a terminal, sparse lines elsewhere.
+    /// A progress bar on a terminal, sparse lines elsewhere
     Plain,
-    /// Warnings and the result.
+    /// Warnings and the result
     Quiet,
 }
 
@@ -64,7 +64,7 @@ enum Changed {
     Data,
 }
 
-/// Trains, and prints the best checkpoint, the scores before and after, and the export command.
+/// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
@@ -88,7 +88,8 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();
     let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
-    terminal.print(format!("export    {} export {reference} exported-{}", program(), job.config.name))
+    let exported = format!("exported-{}", job.config.name);
+    terminal.print(format!("export    {} export {} {}", program(), quoted(reference), quoted(exported)))
 }
 
 /// Trains with the chosen display; Ctrl-C and SIGTERM end it after the current step.
@@ -101,8 +102,8 @@ pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report>
     let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
     if report.outcome == Outcome::Interrupted {
         let code = 128 + stop.load(Ordering::SeqCst);
-        terminal.note(format!("interrupted after step {}; saved. Go on with:", report.step));
-        terminal.note(format!("  {} train --resume {run}", program()));
+        insist(format!("interrupted after step {}; saved. Go on with:", report.step));
+        insist(format!("  {} train --resume {}", program(), quoted(run)));
         return Err(Quit(code as u8).into());
     }
     Ok(report)

@@ -97,6 +97,16 @@ impl Task {
         }
     }
 
+    /// The texts that are asked with: queries, anchors, first sentences.
+    pub fn asked(&self) -> Vec<&str> {
+        match self {
+            Self::Retrieval(task) => task.queries.iter().map(|(_, text)| text.as_str()).collect(),
+            Self::Sts { first: texts, .. }
+            | Self::Classification { first: texts, .. }
+            | Self::Triplets { anchors: texts, .. } => texts.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// Number of texts to embed.
     pub fn size(&self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! What a run is judged on: evaluation files, BEIR folders, or a held-out part of the training examples.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use temper_data::{Dataset, ReadOptions, hold_out};
@@ -75,6 +76,25 @@ pub fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
         }
         read => Ok(read?),
     }
+}
+
+/// One line for each task that asks with texts which are also trained on: its scores would flatter.
+pub(crate) fn leaks(dataset: &Dataset, tasks: &[(String, Task)]) -> Vec<String> {
+    let trained: HashSet<&str> =
+        dataset.examples.iter().flat_map(|example| example.texts.iter().map(String::as_str)).collect();
+    let leak = |(name, task): &(String, Task)| {
+        let asked = task.asked();
+        let seen = asked.iter().filter(|text| trained.contains(**text)).count();
+        let of = if name.is_empty() { String::new() } else { format!(" of {name}") };
+        (seen > 0).then(|| {
+            format!(
+                "{seen} of the {} evaluation questions{of} are also training texts, so the scores flatter; \
+                 `temper data inspect FILE --eval FILE` counts them",
+                asked.len()
+            )
+        })
+    };
+    tasks.iter().filter_map(leak).collect()
 }
 
 /// The name of the score that decides; the first evaluation finds out whether the tasks give it.

@@ -11,7 +11,7 @@ use temper_runs::DataFile;
 use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
-use crate::judging::{NamedTasks, mappings, metric, read_options, tasks};
+use crate::judging::{NamedTasks, leaks, mappings, metric, read_options, tasks};
 use crate::losses::Loss;
 
 /// A run's ingredients, before its first step.
@@ -68,6 +68,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             dataset.len()
         )));
     }
+    warnings.extend(leaks(&dataset, &tasks));
     let metric = metric(config, &tasks);
     if tasks.is_empty()
         && (config.train.metric_for_best_model.is_some() || config.train.early_stopping_patience > 0)
