@@ -152,6 +152,9 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
             "make room there and try again; a run goes on with `temper train --resume RUN`".to_owned(),
         );
     }
+    if let Some(temper_eval::Error::Data(Data::BadRows { .. })) = cause.downcast_ref() {
+        return Some("on the command line: `--skip-bad-rows`".to_owned());
+    }
     let data = match cause.downcast_ref::<temper_eval::Error>() {
         Some(temper_eval::Error::Data(data)) => Some(data),
         _ => cause.downcast_ref::<Data>(),

@@ -132,7 +132,7 @@ pub enum Error {
         second_kind: &'static str,
     },
     /// Rows that can't become examples.
-    #[error("{}; correct {}, or leave {} out with `data.on_bad_row = \"skip\"` (`temper eval --skip-bad-rows`)", shown(first, *count),
+    #[error("{}; correct {}, or leave {} out with `data.on_bad_row = \"skip\"`", shown(first, *count),
         if *count == 1 { "it" } else { "them" }, if *count == 1 { "it" } else { "them" })]
     BadRows {
         /// The first few of them.
