@@ -126,9 +126,7 @@ impl Layer {
     ) -> Tensor<2> {
         let this = &self.attention.self_attention;
         let context = attention(
-            this.query.forward(x.clone(), Activation::Identity),
-            this.key.forward(x.clone(), Activation::Identity),
-            this.value.forward(x.clone(), Activation::Identity),
+            Linear::forward_joined([&this.query, &this.key, &this.value], x.clone()),
             &batch.offsets,
             config.num_attention_heads,
             dropout.next(config.attention_probs_dropout_prob),

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{Activation, linear};
+use temper_kernels::{Activation, joined_linear, linear};
 
 /// A lookup table, `[rows, dim]`.
 #[derive(Module, Debug)]
@@ -36,6 +36,15 @@ impl Linear {
     /// `[rows, in]` to `[rows, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
+    }
+}
+
+impl Linear {
+    /// `[rows, in]` to `[rows, sum of out]`: several layers side by side, as one product.
+    pub(crate) fn forward_joined(layers: [&Self; 3], x: Tensor<2>) -> Tensor<2> {
+        let weights = layers.iter().map(|layer| layer.weight.val()).collect();
+        let biases = layers.iter().filter_map(|layer| layer.bias.as_ref().map(Param::val)).collect();
+        joined_linear(x, weights, biases, Activation::Identity)
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::dropout::Sampler;
 use crate::fused::{Forward, dims, elements, tensor};
-use crate::gemm::{Tiles, View, multiply};
+use crate::gemm::{Tile, Tiles, View, multiply};
 use crate::math;
 use crate::simd::vectorised;
 use crate::{Dropout, Offsets};
@@ -18,7 +18,10 @@ use crate::{Dropout, Offsets};
 /// Queries whose scores are held at once.
 const BLOCK: usize = 64;
 
-/// How the columns and rows of q, k and v divide into tasks.
+/// Elements from which the tasks are shared out among threads; a short query is done sooner on one.
+const PARALLEL: usize = 1 << 16;
+
+/// How rows and columns divide into tasks.
 #[derive(Clone)]
 pub(crate) struct Attention {
     pub(crate) offsets: Offsets,
@@ -51,41 +54,65 @@ impl Attention {
         tasks
     }
 
-    /// `[q, k, v]` to the attended values.
-    pub(crate) fn forward(self, inputs: Vec<FlexTensor>, track: bool) -> Forward {
-        let [tokens, width] = dims(&inputs[0]);
+    /// Calls `task` for every task, on all threads where that is worth while; `scratch` is kept within a thread.
+    fn run<S: Default>(&self, head_dim: usize, task: impl Fn(&mut S, &Task) + Send + Sync) {
+        let tasks = self.tasks(head_dim);
+        let work: usize = self.offsets.lengths().map(|length| length * length * self.heads).sum();
+        if work < PARALLEL {
+            let mut scratch = S::default();
+            tasks.iter().for_each(|t| task(&mut scratch, t));
+        } else {
+            tasks.par_iter().for_each_init(S::default, task);
+        }
+    }
+
+    /// `[q | k | v]`, side by side, to the attended values.
+    pub(crate) fn forward(self, mut inputs: Vec<FlexTensor>, track: bool) -> Forward {
+        let input = inputs.swap_remove(0);
+        let [tokens, stride] = dims(&input);
+        let width = stride / 3;
         let head_dim = width / self.heads;
-        let [q, k, v] = [0, 1, 2].map(|i| elements(&inputs[i]));
+        let qkv = elements(&input);
         let sampler = self.dropout.map(|dropout| dropout.sampler());
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut output = vec![0.0; tokens * width];
+        let mut output: Vec<f32> = Vec::with_capacity(tokens * width);
         let mut log_sums = vec![0.0; tokens * self.heads];
-        let output_tiles = Tiles::new(&mut output, width);
+        let output_tiles = Tiles::spare(&mut output, width);
         let log_sum_tiles = Tiles::new(&mut log_sums, tokens);
-        self.tasks(head_dim).par_iter().for_each_init(Vec::new, |scores: &mut Vec<f32>, task| {
+        self.run(head_dim, |scores: &mut Vec<f32>, task| {
             let Task { head, start, length, column, first } = *task;
-            let part = |x| View::new(slice_at(x, start, column, width), length, head_dim, width);
+            let part = |row, rows, which| {
+                View::new(slice_at(qkv, row, which * width + column, stride), rows, head_dim, stride)
+            };
             // SAFETY: no other task has this sequence and head.
             let mut log_sums = unsafe { log_sum_tiles.tile([head, start], 1, length) };
             for block in (0..length).step_by(BLOCK) {
                 let queries = BLOCK.min(length - block);
-                let q = View::new(slice_at(q, start + block, column, width), queries, head_dim, width);
                 scores.resize(queries * length, 0.0);
-                multiply(&mut crate::gemm::Tile::new(scores, queries, length), false, scale, q, part(k).t());
+                let (q, k) = (part(start + block, queries, Q), part(start, length, K));
+                multiply(&mut Tile::new(scores, queries, length), false, scale, q, k.t());
                 for (i, row) in scores.chunks_exact_mut(length).enumerate() {
                     let index = first + ((block + i) * length) as u64;
                     log_sums.row(0)[block + i] = softmax(row, sampler, index);
                 }
                 // SAFETY: as above, and blocks of queries are disjoint.
                 let mut output = unsafe { output_tiles.tile([start + block, column], queries, head_dim) };
-                multiply(&mut output, false, 1.0, View::new(scores, queries, length, length), part(v));
+                multiply(
+                    &mut output,
+                    false,
+                    1.0,
+                    View::new(scores, queries, length, length),
+                    part(start, length, V),
+                );
             }
         });
+        // SAFETY: the tasks' rows and columns cover the output, and `multiply` wrote each of them.
+        unsafe { output.set_len(tokens * width) };
         let output = tensor(output, [tokens, width]);
         let gradient = track.then(|| {
             let saved = output.clone();
             let backward = move |gradient: FlexTensor, wanted: &[bool]| {
-                self.backward(&inputs, &saved, &log_sums, &gradient, wanted)
+                vec![wanted[0].then(|| self.backward(&input, &saved, &log_sums, &gradient))]
             };
             Box::new(backward) as _
         });
@@ -94,64 +121,67 @@ impl Attention {
 
     fn backward(
         &self,
-        inputs: &[FlexTensor],
+        input: &FlexTensor,
         output: &FlexTensor,
         log_sums: &[f32],
         gradient: &FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
+    ) -> FlexTensor {
         let [tokens, width] = dims(output);
-        let head_dim = width / self.heads;
-        let [q, k, v] = [0, 1, 2].map(|i| elements(&inputs[i]));
-        let (output, d_output) = (elements(output), elements(gradient));
+        let (stride, head_dim) = (3 * width, width / self.heads);
+        let (qkv, output, d_output) = (elements(input), elements(output), elements(gradient));
         let sampler = self.dropout.map(|dropout| dropout.sampler());
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut gradients = [0, 1, 2].map(|_| vec![0.0; tokens * width]);
-        let tiles = gradients.each_mut().map(|gradient| Tiles::new(gradient, width));
-        self.tasks(head_dim).par_iter().for_each_init(
-            || (Vec::new(), Vec::new()),
-            |(weights, d_weights): &mut (Vec<f32>, Vec<f32>), task| {
-                let Task { head, start, length, column, first } = *task;
-                let part = |x| View::new(slice_at(x, start, column, width), length, head_dim, width);
-                // SAFETY: no other task has this sequence and head.
-                let [mut dk, mut dv] =
-                    [1, 2].map(|i| unsafe { tiles[i].tile([start, column], length, head_dim) });
-                for block in (0..length).step_by(BLOCK) {
-                    let queries = BLOCK.min(length - block);
-                    let at = start + block;
-                    let rows = |x| View::new(slice_at(x, at, column, width), queries, head_dim, width);
-                    weights.resize(queries * length, 0.0);
-                    d_weights.resize(queries * length, 0.0);
-                    let tile = |x| crate::gemm::Tile::new(x, queries, length);
-                    multiply(&mut tile(weights), false, scale, rows(q), part(k).t());
-                    multiply(&mut tile(d_weights), false, 1.0, rows(d_output), part(v).t());
-                    for i in 0..queries {
-                        let row = (at + i) * width + column..(at + i) * width + column + head_dim;
-                        let span = i * length..(i + 1) * length;
-                        softmax_backward(
-                            &mut weights[span.clone()],
-                            &mut d_weights[span],
-                            log_sums[head * tokens + at + i],
-                            inner(&output[row.clone()], &d_output[row]),
-                            scale,
-                            sampler,
-                            first + ((block + i) * length) as u64,
-                        );
-                    }
-                    let weights = View::new(weights, queries, length, length);
-                    let d_scores = View::new(d_weights, queries, length, length);
-                    // SAFETY: as above, and blocks of queries are disjoint.
-                    let mut dq = unsafe { tiles[0].tile([at, column], queries, head_dim) };
-                    multiply(&mut dq, false, 1.0, d_scores, part(k));
-                    multiply(&mut dk, block > 0, 1.0, d_scores.t(), rows(q));
-                    multiply(&mut dv, block > 0, 1.0, weights.t(), rows(d_output));
+        let mut d_input: Vec<f32> = Vec::with_capacity(tokens * stride);
+        let tiles = Tiles::spare(&mut d_input, stride);
+        self.run(head_dim, |(weights, d_weights): &mut (Vec<f32>, Vec<f32>), task| {
+            let Task { head, start, length, column, first } = *task;
+            let part = |row, rows, which| {
+                View::new(slice_at(qkv, row, which * width + column, stride), rows, head_dim, stride)
+            };
+            let (k, v) = (part(start, length, K), part(start, length, V));
+            // SAFETY: no other task has this sequence and head.
+            let [mut dk, mut dv] =
+                [K, V].map(|which| unsafe { tiles.tile([start, which * width + column], length, head_dim) });
+            for block in (0..length).step_by(BLOCK) {
+                let (queries, at) = (BLOCK.min(length - block), start + block);
+                let q = part(at, queries, Q);
+                let d_rows = View::new(slice_at(d_output, at, column, width), queries, head_dim, width);
+                weights.resize(queries * length, 0.0);
+                d_weights.resize(queries * length, 0.0);
+                multiply(&mut Tile::new(weights, queries, length), false, scale, q, k.t());
+                multiply(&mut Tile::new(d_weights, queries, length), false, 1.0, d_rows, v.t());
+                for i in 0..queries {
+                    let row = (at + i) * width + column..(at + i) * width + column + head_dim;
+                    let span = i * length..(i + 1) * length;
+                    softmax_backward(
+                        &mut weights[span.clone()],
+                        &mut d_weights[span],
+                        log_sums[head * tokens + at + i],
+                        inner(&output[row.clone()], &d_output[row]),
+                        scale,
+                        sampler,
+                        first + ((block + i) * length) as u64,
+                    );
                 }
-            },
-        );
-        let gradients = gradients.into_iter().zip(wanted);
-        gradients.map(|(gradient, wanted)| wanted.then(|| tensor(gradient, [tokens, width]))).collect()
+                let weights = View::new(weights, queries, length, length);
+                let d_scores = View::new(d_weights, queries, length, length);
+                // SAFETY: as above, and blocks of queries are disjoint.
+                let mut dq = unsafe { tiles.tile([at, column], queries, head_dim) };
+                multiply(&mut dq, false, 1.0, d_scores, k);
+                multiply(&mut dk, block > 0, 1.0, d_scores.t(), q);
+                multiply(&mut dv, block > 0, 1.0, weights.t(), d_rows);
+            }
+        });
+        // SAFETY: the tasks' rows and columns of q, k and v cover it, and `multiply` wrote each of them.
+        unsafe { d_input.set_len(tokens * stride) };
+        tensor(d_input, [tokens, stride])
     }
 }
+
+/// Places of the queries, keys and values side by side.
+const Q: usize = 0;
+const K: usize = 1;
+const V: usize = 2;
 
 /// The elements from a row and column on.
 fn slice_at(x: &[f32], row: usize, column: usize, width: usize) -> &[f32] {
@@ -228,15 +258,15 @@ mod tests {
     use crate::testing::{assert_agree, assert_same_bytes, matrix};
     use crate::{Dropout, Offsets, attention, plain};
 
-    fn qkv(offsets: &Offsets, width: usize) -> Vec<burn::tensor::TensorData> {
-        (1..4).map(|seed| matrix(offsets.tokens(), width, seed)).collect()
+    fn qkv(offsets: &Offsets, width: usize) -> [burn::tensor::TensorData; 1] {
+        [matrix(offsets.tokens(), 3 * width, 1)]
     }
 
     fn check(lengths: &[usize], heads: usize, head_dim: usize, dropout: Option<Dropout>) {
         let offsets = Offsets::from_lengths(lengths.iter().copied());
         assert_agree(
-            &|x, _| attention(x[0].clone(), x[1].clone(), x[2].clone(), &offsets, heads, dropout),
-            &|x, _| plain::attention(x[0].clone(), x[1].clone(), x[2].clone(), &offsets, heads, dropout),
+            &|x, _| attention(x[0].clone(), &offsets, heads, dropout),
+            &|x, _| plain::attention(x[0].clone(), &offsets, heads, dropout),
             &qkv(&offsets, heads * head_dim),
             &[],
         );
@@ -260,18 +290,14 @@ mod tests {
     #[test]
     fn same_bytes_at_any_thread_count() {
         let offsets = Offsets::from_lengths([5, 128, 1, 64, 65, 0, 17, 200]);
-        assert_same_bytes(
-            &|x, _| attention(x[0].clone(), x[1].clone(), x[2].clone(), &offsets, 12, DROPOUT),
-            &qkv(&offsets, 384),
-            &[],
-        );
+        assert_same_bytes(&|x, _| attention(x[0].clone(), &offsets, 12, DROPOUT), &qkv(&offsets, 384), &[]);
     }
 
     #[test]
     fn a_batch_without_tokens_is_empty() {
-        let empty = || Tensor::<2>::zeros([0, 8], &Device::flex());
+        let empty = || Tensor::<2>::zeros([0, 24], &Device::flex());
         for offsets in [Offsets::from_lengths([]), Offsets::from_lengths([0, 0])] {
-            assert_eq!(attention(empty(), empty(), empty(), &offsets, 2, None).dims(), [0, 8]);
+            assert_eq!(attention(empty(), &offsets, 2, None).dims(), [0, 8]);
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn fits<const D: usize>(x: &Tensor<D>) -> bool {
     matches!(inner, DispatchDevice::Flex(_)) && x.dtype() == DType::F32
 }
 
-/// Runs `op` on one to five tensors that [`fits`] accepted.
+/// Runs `op` on one to five, or seven, tensors that [`fits`] accepted.
 pub(crate) fn run(
     inputs: Vec<DispatchTensor>,
     op: impl FnOnce(Vec<FlexTensor>, bool) -> Forward + 'static,
@@ -52,7 +52,8 @@ pub(crate) fn run(
         2 => Inputs::Two(next(), next()),
         3 => Inputs::Three(next(), next(), next()),
         4 => Inputs::Four(next(), next(), next(), next()),
-        _ => Inputs::Five(next(), next(), next(), next(), next()),
+        5 => Inputs::Five(next(), next(), next(), next(), next()),
+        _ => Inputs::Seven(next(), next(), next(), next(), next(), next(), next()),
     };
     Tensor::from_dispatch(Dispatch::fused(inputs, Box::new(op)))
 }
@@ -65,6 +66,15 @@ pub enum Inputs<B: Backend> {
     Three(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
     Four(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
     Five(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+    Seven(
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+    ),
 }
 
 #[backend_extension(Flex, Autodiff)]
@@ -80,6 +90,7 @@ impl FusedOps for Flex {
             Inputs::Three(a, b, c) => vec![a, b, c],
             Inputs::Four(a, b, c, d) => vec![a, b, c, d],
             Inputs::Five(a, b, c, d, e) => vec![a, b, c, d, e],
+            Inputs::Seven(a, b, c, d, e, f, g) => vec![a, b, c, d, e, f, g],
         };
         op(inputs.into_iter().map(contiguous).collect(), false).output
     }
@@ -93,6 +104,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
             Inputs::Three(a, b, c) => track::<C, 3>([a, b, c], op),
             Inputs::Four(a, b, c, d) => track::<C, 4>([a, b, c, d], op),
             Inputs::Five(a, b, c, d, e) => track::<C, 5>([a, b, c, d, e], op),
+            Inputs::Seven(a, b, c, d, e, f, g) => track::<C, 7>([a, b, c, d, e, f, g], op),
         }
     }
 }

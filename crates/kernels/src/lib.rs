@@ -139,12 +139,32 @@ pub fn instruction_set() -> &'static str {
 /// - bias: `[out]`
 /// - output: `[tokens, out]`
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
-    if !(fits(&x) && fits(&weight) && bias.as_ref().is_none_or(fits)) {
-        return plain::linear(x, weight, bias, activation);
+    joined_linear(x, vec![weight], bias.into_iter().collect(), activation)
+}
+
+/// Several [`linear`] layers on the same input, as one product (queries, keys and values). There is a bias for each of
+/// the one to three weights, or for none.
+///
+/// # Shapes
+/// - x: `[tokens, in]`
+/// - weights: `[out, in]` each
+/// - biases: `[out]` each
+/// - output: `[tokens, sum of out]`, the layers side by side
+pub fn joined_linear(
+    x: Tensor<2>,
+    weights: Vec<Tensor<2>>,
+    biases: Vec<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<2> {
+    if !(fits(&x) && weights.iter().all(fits) && biases.iter().all(fits)) {
+        return plain::joined_linear(x, weights, biases, activation);
     }
-    let mut inputs = vec![x.into_dispatch(), weight.into_dispatch()];
-    inputs.extend(bias.map(Tensor::into_dispatch));
-    fused::run(inputs, move |inputs, track| linear::forward(inputs, activation, track))
+    let layers = weights.len();
+    assert!(biases.is_empty() || biases.len() == layers, "this is a bug: a bias for some layers");
+    let mut inputs = vec![x.into_dispatch()];
+    inputs.extend(weights.into_iter().map(Tensor::into_dispatch));
+    inputs.extend(biases.into_iter().map(Tensor::into_dispatch));
+    fused::run(inputs, move |inputs, track| linear::forward(inputs, layers, activation, track))
 }
 
 /// `softmax(q k^T / sqrt(head_dim)) v` within each sequence and head.
@@ -152,25 +172,17 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activati
 /// Dropout acts on the probabilities; its element index runs over (sequence, head, query, key).
 ///
 /// # Shapes
-/// - q, k, v: `[tokens, heads * head_dim]`
+/// - qkv: `[tokens, 3 * heads * head_dim]`: queries, keys and values side by side, as [`joined_linear`] gives them
 /// - output: `[tokens, heads * head_dim]`
-pub fn attention(
-    q: Tensor<2>,
-    k: Tensor<2>,
-    v: Tensor<2>,
-    offsets: &Offsets,
-    heads: usize,
-    dropout: Option<Dropout>,
-) -> Tensor<2> {
-    let [tokens, width] = q.dims();
+pub fn attention(qkv: Tensor<2>, offsets: &Offsets, heads: usize, dropout: Option<Dropout>) -> Tensor<2> {
+    let [tokens, width] = qkv.dims();
     assert_eq!(tokens, offsets.tokens(), "this is a bug: offsets of another batch");
-    assert!(width.is_multiple_of(heads), "this is a bug: {width} columns in {heads} heads");
-    if !(fits(&q) && fits(&k) && fits(&v)) {
-        return plain::attention(q, k, v, offsets, heads, dropout);
+    assert!(width.is_multiple_of(3 * heads), "this is a bug: {width} columns in {heads} heads");
+    if !fits(&qkv) {
+        return plain::attention(qkv, offsets, heads, dropout);
     }
     let op = attention::Attention { offsets: offsets.clone(), heads, dropout };
-    let inputs = vec![q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
-    fused::run(inputs, move |inputs, track| op.forward(inputs, track))
+    fused::run(vec![qkv.into_dispatch()], move |inputs, track| op.forward(inputs, track))
 }
 
 /// `LayerNorm(dropout(x) + residual)`.
@@ -315,7 +327,7 @@ mod tests {
         vec![
             ("gelu", linear(x.clone(), of(5, 8, 3), None, Activation::Gelu)),
             ("relu", linear(x.clone(), of(8, 8, 3), Some(vector(0.0, 4)), Activation::Relu)),
-            ("attention", attention(x.clone(), x.clone(), x.clone(), &offsets, 2, dropout)),
+            ("attention", attention(Tensor::cat(vec![x.clone(); 3], 1), &offsets, 2, dropout)),
             ("add_norm", add_norm(x.clone(), of(6, 8, 4), vector(1.0, 1), vector(0.0, 2), 1e-12, dropout)),
             ("embed_norm", embedded),
             ("mean", pool(x.clone(), &offsets, Pool::Mean)),

@@ -1,93 +1,156 @@
-//! A linear layer with its bias and activation in one pass over the product.
+//! Linear layers on the same input as one product, with bias and activation done while its rows are in the cache.
 //!
 //! While a gradient is wanted, the pass also leaves the activation's derivative behind, so that the backward pass
 //! computes no erf or exp again.
+
+use std::borrow::Cow;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::Activation;
 use crate::fused::{Forward, contiguous, dims, elements, tensor};
-use crate::gemm::{View, product};
+use crate::gemm::{Panels, Tiles, View, product};
 use crate::math;
 use crate::rows::{CHUNK, add_in_order};
 use crate::simd::vectorised;
 
-/// `[x, weight]` or `[x, weight, bias]` to `activation(x weight^T + bias)`.
-pub(crate) fn forward(inputs: Vec<FlexTensor>, activation: Activation, track: bool) -> Forward {
-    let ([tokens, depth], [width, _]) = (dims(&inputs[0]), dims(&inputs[1]));
-    let x = View::new(elements(&inputs[0]), tokens, depth, depth);
-    let weight = View::new(elements(&inputs[1]), width, depth, depth);
-    let bias = inputs.get(2).map(elements);
-    let mut output = product(x, weight.t());
-    let mut derivative = Vec::new();
-    if track && activation != Activation::Identity {
-        derivative.resize(output.len(), 0.0);
-        output.par_chunks_mut(CHUNK * width).zip(derivative.par_chunks_mut(CHUNK * width)).for_each(
-            |(rows, derivatives)| {
-                for (row, derivative) in rows.chunks_exact_mut(width).zip(derivatives.chunks_exact_mut(width))
-                {
-                    add(row, bias);
-                    activate_and_differentiate(activation, row, derivative);
-                }
-            },
-        );
-    } else if bias.is_some() || activation != Activation::Identity {
-        output.par_chunks_mut(CHUNK * width).for_each(|rows| {
-            for row in rows.chunks_exact_mut(width) {
-                add(row, bias);
-                activate(activation, row);
-            }
-        });
+/// `[x, weights.., biases..]` to `activation(x weight^T + bias)` of each layer, side by side. There is a bias for
+/// every weight or for none.
+pub(crate) fn forward(
+    inputs: Vec<FlexTensor>,
+    layers: usize,
+    activation: Activation,
+    track: bool,
+) -> Forward {
+    let layers = Layers { inputs, count: layers };
+    let (tokens, depth) = (dims(&layers.inputs[0])[0], dims(&layers.inputs[0])[1]);
+    let width = layers.widths().sum::<usize>();
+    let x = View::new(elements(&layers.inputs[0]), tokens, depth, depth);
+    let panels = Panels::pack(View::new(&layers.weight(), width, depth, depth).t());
+    let bias = layers.bias();
+    let differentiate = track && activation != Activation::Identity;
+    let mut derivative: Vec<f32> = Vec::with_capacity(if differentiate { tokens * width } else { 0 });
+    let derivatives = Tiles::spare(&mut derivative, width);
+    let output = product(x, &panels, |row, column, out| {
+        add(out, bias.get(column..).unwrap_or_default());
+        if differentiate {
+            // SAFETY: the product finishes each part of a row once.
+            let mut derivative = unsafe { derivatives.tile([row, column], 1, out.len()) };
+            activate_and_differentiate(activation, out, derivative.row(0));
+        } else {
+            activate(activation, out);
+        }
+    });
+    if differentiate {
+        // SAFETY: every part of every row was finished, and so its derivative written.
+        unsafe { derivative.set_len(tokens * width) };
     }
     let gradient = track.then(|| {
-        let backward = move |gradient, wanted: &[bool]| backward(&inputs, &derivative, gradient, wanted);
+        let backward = move |gradient, wanted: &[bool]| layers.backward(&derivative, gradient, wanted);
         Box::new(backward) as _
     });
     Forward { output: tensor(output, [tokens, width]), gradient }
 }
 
-fn backward(
-    inputs: &[FlexTensor],
-    derivative: &[f32],
-    gradient: FlexTensor,
-    wanted: &[bool],
-) -> Vec<Option<FlexTensor>> {
-    let ([tokens, depth], [width, _]) = (dims(&inputs[0]), dims(&inputs[1]));
-    let mut gradient = contiguous(gradient);
-    let wants_bias = wanted.get(2) == Some(&true);
-    let mut bias = Vec::new();
-    if wants_bias || !derivative.is_empty() {
-        // In place when nobody else holds the output's gradient.
-        let gradient: &mut [f32] = gradient.storage_mut();
-        let sums = gradient.par_chunks_mut(CHUNK * width).enumerate().map(|(chunk, rows)| {
-            if !derivative.is_empty() {
-                let first = chunk * CHUNK * width;
-                multiply_by(rows, &derivative[first..first + rows.len()]);
-            }
-            let mut sums = vec![0.0; if wants_bias { width } else { 0 }];
-            if wants_bias {
-                rows.chunks_exact(width).for_each(|row| add(&mut sums, Some(row)));
-            }
-            sums
-        });
-        bias = add_in_order(&sums.collect::<Vec<_>>(), width);
+/// A product's inputs: x, then the weights, then the biases.
+struct Layers {
+    inputs: Vec<FlexTensor>,
+    count: usize,
+}
+
+impl Layers {
+    fn weights(&self) -> &[FlexTensor] {
+        &self.inputs[1..=self.count]
     }
-    let dy = View::new(elements(&gradient), tokens, width, width);
-    let x = View::new(elements(&inputs[0]), tokens, depth, depth);
-    let weight = View::new(elements(&inputs[1]), width, depth, depth);
-    let dx = wanted[0].then(|| tensor(product(dy, weight), [tokens, depth]));
-    let dw = wanted[1].then(|| tensor(product(dy.t(), x), [width, depth]));
-    let mut gradients = vec![dx, dw];
-    if inputs.len() == 3 {
-        gradients.push(wants_bias.then(|| tensor(bias, [width])));
+
+    fn biases(&self) -> &[FlexTensor] {
+        &self.inputs[1 + self.count..]
     }
-    gradients
+
+    fn widths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.weights().iter().map(|weight| dims(weight)[0])
+    }
+
+    /// The weights, one below the other.
+    fn weight(&self) -> Cow<'_, [f32]> {
+        join(self.weights())
+    }
+
+    /// The biases, one after the other; empty if there are none.
+    fn bias(&self) -> Cow<'_, [f32]> {
+        join(self.biases())
+    }
+
+    fn backward(&self, derivative: &[f32], gradient: FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+        let [tokens, depth] = dims(&self.inputs[0]);
+        let [_, width] = dims(&gradient);
+        let (wanted_weights, wanted_biases) = wanted[1..].split_at(self.count);
+        let mut gradient = contiguous(gradient);
+        let wants_bias = wanted_biases.contains(&true);
+        let mut bias = Vec::new();
+        if wants_bias || !derivative.is_empty() {
+            // In place when nobody else holds the output's gradient.
+            let gradient: &mut [f32] = gradient.storage_mut();
+            let sums = gradient.par_chunks_mut(CHUNK * width).enumerate().map(|(chunk, rows)| {
+                if !derivative.is_empty() {
+                    let first = chunk * CHUNK * width;
+                    multiply_by(rows, &derivative[first..first + rows.len()]);
+                }
+                let mut sums = vec![0.0; if wants_bias { width } else { 0 }];
+                if wants_bias {
+                    rows.chunks_exact(width).for_each(|row| add(&mut sums, row));
+                }
+                sums
+            });
+            bias = add_in_order(&sums.collect::<Vec<_>>(), width);
+        }
+        let dy = View::new(elements(&gradient), tokens, width, width);
+        let finish = |_: usize, _: usize, _: &mut [f32]| ();
+        let mut gradients = Vec::with_capacity(self.inputs.len());
+        gradients.push(wanted[0].then(|| {
+            let weight = Panels::pack(View::new(&self.weight(), width, depth, depth));
+            tensor(product(dy, &weight, finish), [tokens, depth])
+        }));
+        let weights = if wanted_weights.contains(&true) {
+            let x = Panels::pack(View::new(elements(&self.inputs[0]), tokens, depth, depth));
+            product(dy.t(), &x, finish)
+        } else {
+            Vec::new()
+        };
+        gradients.extend(split(weights, self.weights(), wanted_weights));
+        gradients.extend(split(bias, self.biases(), wanted_biases));
+        gradients
+    }
+}
+
+/// All elements in order, copied only if there are several tensors.
+fn join(tensors: &[FlexTensor]) -> Cow<'_, [f32]> {
+    match tensors {
+        [one] => Cow::Borrowed(elements(one)),
+        several => Cow::Owned(several.iter().map(elements).collect::<Vec<_>>().concat()),
+    }
+}
+
+/// The reverse of [`join`]: each tensor's own part as a tensor of its shape, where wanted.
+fn split(joined: Vec<f32>, like: &[FlexTensor], wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+    let shape = |x: &FlexTensor| x.layout().shape().clone();
+    if let ([one], [true]) = (like, wanted) {
+        return vec![Some(tensor(joined, shape(one)))];
+    }
+    let mut rest = joined.as_slice();
+    let mut take = |x: &FlexTensor| {
+        let (part, after) = rest.split_at(shape(x).num_elements());
+        rest = after;
+        tensor(part.to_vec(), shape(x))
+    };
+    let any = wanted.contains(&true);
+    like.iter().zip(wanted).map(|(x, wanted)| any.then(|| take(x)).filter(|_| *wanted)).collect()
 }
 
 vectorised! {
-    fn add(row: &mut [f32], other: Option<&[f32]>) {
-        for (x, y) in row.iter_mut().zip(other.unwrap_or(&[])) {
+    fn add(row: &mut [f32], other: &[f32]) {
+        for (x, y) in row.iter_mut().zip(other) {
             *x += y;
         }
     }
@@ -174,7 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::testing::{assert_agree, assert_close, assert_same_bytes, matrix, values, vector};
-    use crate::{Activation, linear, plain};
+    use crate::{Activation, joined_linear, linear, plain};
 
     const ALL: [Activation; 6] = [
         Activation::Identity,
@@ -200,6 +263,20 @@ mod tests {
         for activation in ALL {
             check(130, 36, 50, activation, true);
             check(7, 384, 130, activation, false);
+        }
+    }
+
+    #[test]
+    fn joined_layers_match_plain() {
+        for (vectors, activation) in [(3, Activation::Identity), (0, Activation::Gelu)] {
+            let biases: Vec<_> =
+                [30, 7, 45].iter().map(|width| vector(*width, 0.1, 3)).take(vectors).collect();
+            assert_agree(
+                &|x, b| joined_linear(x[0].clone(), x[1..].to_vec(), b.to_vec(), activation),
+                &|x, b| plain::joined_linear(x[0].clone(), x[1..].to_vec(), b.to_vec(), activation),
+                &[matrix(70, 24, 1), matrix(30, 24, 2), matrix(7, 24, 3), matrix(45, 24, 4)],
+                &biases,
+            );
         }
     }
 

@@ -31,20 +31,30 @@ pub(crate) fn linear(
     }
 }
 
+pub(crate) fn joined_linear(
+    x: Tensor<2>,
+    weights: Vec<Tensor<2>>,
+    biases: Vec<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<2> {
+    let bias = (!biases.is_empty()).then(|| Tensor::cat(biases, 0));
+    linear(x, Tensor::cat(weights, 0), bias, activation)
+}
+
 pub(crate) fn attention(
-    q: Tensor<2>,
-    k: Tensor<2>,
-    v: Tensor<2>,
+    qkv: Tensor<2>,
     offsets: &Offsets,
     heads: usize,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    let [tokens, width] = q.dims();
+    let device = qkv.device();
+    let [tokens, _] = qkv.dims();
+    let [q, k, v] = qkv.chunk(3, 1).try_into().expect("this is a bug: q, k and v lie side by side");
+    let [_, width] = q.dims();
     let (batch, longest) = (offsets.batch(), offsets.max_length());
     if tokens == 0 {
         return v;
     }
-    let device = q.device();
     let head_dim = width / heads;
     let padded = Padded::new(offsets);
     // [tokens, width] -> [batch * heads, longest, head_dim]

@@ -1,0 +1,103 @@
+//! The right operand of a product, laid out in the order in which the tiles read it.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::tile::Kernels;
+use super::view::View;
+
+/// Deepest block: so much of a panel, and of the rows it meets, stays in the cache.
+const BLOCK_DEPTH: usize = 1024;
+
+/// Elements from which packing is shared out among threads.
+const PARALLEL: usize = 1 << 16;
+
+/// A `[depth, columns]` matrix in blocks of depth, each in panels as wide as a tile; the last panel of a block is
+/// filled up with zeros.
+#[derive(Debug)]
+pub(crate) struct Panels {
+    data: Vec<f32>,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
+    pub(crate) kernels: Kernels,
+}
+
+impl Panels {
+    /// Packs a matrix for the tiles of this CPU.
+    pub(crate) fn pack(rhs: View<'_>) -> Self {
+        Self::pack_into(Vec::new(), rhs, Kernels::best())
+    }
+
+    /// Packs into a buffer that has served before.
+    pub(crate) fn pack_into(mut data: Vec<f32>, rhs: View<'_>, kernels: Kernels) -> Self {
+        let padded = rhs.columns.next_multiple_of(kernels.columns);
+        let len = rhs.rows * padded;
+        data.clear();
+        data.reserve(len);
+        let spare = &mut data.spare_capacity_mut()[..len];
+        for depths in blocks(rhs.rows) {
+            let block = &mut spare[depths.start * padded..depths.end * padded];
+            let panels = depths.len() * kernels.columns;
+            let fill = |(panel, out): (usize, &mut [_])| fill(out, rhs, &depths, panel, kernels.columns);
+            if len < PARALLEL {
+                block.chunks_exact_mut(panels).enumerate().for_each(fill);
+            } else {
+                block.par_chunks_exact_mut(panels).enumerate().for_each(fill);
+            }
+        }
+        // SAFETY: the blocks cover the depth and their panels the columns, and `fill` wrote every element.
+        unsafe { data.set_len(len) };
+        Self { data, depth: rhs.rows, columns: rhs.columns, kernels }
+    }
+
+    /// The buffer, to serve again.
+    pub(crate) fn into_buffer(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// Number of panels side by side.
+    pub(crate) fn count(&self) -> usize {
+        self.columns.div_ceil(self.kernels.columns)
+    }
+
+    /// A block's part of one panel, `[depths, tile columns]`.
+    pub(crate) fn panel(&self, depths: &Range<usize>, panel: usize) -> &[f32] {
+        let width = self.kernels.columns;
+        let start = (depths.start * self.count() + depths.len() * panel) * width;
+        &self.data[start..start + depths.len() * width]
+    }
+}
+
+/// The depth in blocks of about equal size.
+pub(crate) fn blocks(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = depth.div_ceil(depth.div_ceil(BLOCK_DEPTH).max(1));
+    (0..depth).step_by(each.max(1)).map(move |start| start..(start + each).min(depth))
+}
+
+/// Writes one panel of a block.
+fn fill(out: &mut [MaybeUninit<f32>], rhs: View<'_>, depths: &Range<usize>, panel: usize, width: usize) {
+    /// Depths of a column that are copied while the lines they land in are in the cache.
+    const LINES: usize = 16;
+    let first = panel * width;
+    let columns = width.min(rhs.columns - first);
+    if columns < width {
+        out.fill(MaybeUninit::new(0.0));
+    }
+    if rhs.column_stride == 1 {
+        for (out, k) in out.chunks_exact_mut(width).zip(depths.clone()) {
+            let from = &rhs.data[k * rhs.row_stride + first..][..columns];
+            out[..columns].write_copy_of_slice(from);
+        }
+        return;
+    }
+    for (out, k) in out.chunks_mut(LINES * width).zip(depths.clone().step_by(LINES)) {
+        for column in 0..columns {
+            let from = &rhs.data[(first + column) * rhs.column_stride + k..];
+            for (row, x) in out.chunks_exact_mut(width).zip(from) {
+                row[column].write(*x);
+            }
+        }
+    }
+}
