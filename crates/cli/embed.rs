@@ -11,7 +11,7 @@ use temper_vectors::{Format, VectorWriter};
 
 use crate::failure::BadInput;
 use crate::interrupt::Interrupt;
-use crate::model::{ModelArgs, Opened};
+use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::prompt::PromptArgs;
 use crate::stored;
 use crate::terminal::Terminal;
@@ -35,6 +35,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// Files of texts, one after the other; `-` or none is stdin
     #[arg(value_name = "FILE", conflicts_with = "text")]
     files: Vec<PathBuf>,
@@ -70,7 +72,7 @@ enum FormatName {
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let format = args.format()?;
     check_inputs(&args.files, args.field.as_deref())?;
-    let opened = args.model.open(terminal)?;
+    let opened = args.precision.prepare(args.model.open(terminal)?);
     let prompt = args.prompt.text(&opened.encoder.contract)?;
     let mut writer = args.writer(format, &opened, prompt)?;
     let interrupt = Interrupt::listen()?;

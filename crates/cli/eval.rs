@@ -9,7 +9,7 @@ use temper_eval::{Prompts, Scores, Task};
 use temper_export::RunFacts;
 
 use crate::columns;
-use crate::model::{ModelArgs, Opened};
+use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::table::table;
 use crate::terminal::Terminal;
 
@@ -28,6 +28,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// Data files and BEIR folders, each judged on its own
     #[arg(value_name = "DATA", required = true)]
     data: Vec<PathBuf>,
@@ -61,7 +63,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let opened = args.model.open(terminal)?;
+    let opened = args.precision.prepare(args.model.open(terminal)?);
     let trained_with = trained_with(&opened)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {

@@ -84,6 +84,7 @@ commands! {
 fn main() -> ExitCode {
     bugs::report_panics();
     interrupt::outlive_file_size_limit();
+    temper_kernels::keep_pages();
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.quiet);
     if let Some(threads) = cli.threads {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::builder::PossibleValuesParser;
 use temper_encoder::contract::pool_from_name;
-use temper_encoder::{Encoder, ReadOptions, reference};
+use temper_encoder::{Encoder, LinearPrecision, ReadOptions, reference};
 
 use crate::failure::BadInput;
 use crate::terminal::Terminal;
@@ -57,6 +57,34 @@ impl DeviceName {
         match self {
             Self::Cpu => Device::flex(),
         }
+    }
+}
+
+/// How exactly to compute.
+#[derive(clap::Args)]
+pub struct PrecisionArgs {
+    /// What to compute with: `int8` is several times as fast and moves vectors a little
+    #[arg(long, help_heading = READING, value_enum, default_value_t = PrecisionName::F32)]
+    precision: PrecisionName,
+}
+
+/// The precisions as the command line spells them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PrecisionName {
+    /// 32-bit floats.
+    F32,
+    /// 8-bit integers in the linear layers, each token with a range of its own.
+    Int8,
+}
+
+impl PrecisionArgs {
+    /// The model, packed for inference.
+    pub fn prepare(&self, opened: Opened) -> Opened {
+        let precision = match self.precision {
+            PrecisionName::F32 => LinearPrecision::F32,
+            PrecisionName::Int8 => LinearPrecision::Int8,
+        };
+        Opened { encoder: opened.encoder.for_inference(precision), ..opened }
     }
 }
 

@@ -9,7 +9,7 @@ use temper_vectors::Similarity;
 
 use crate::columns;
 use crate::failure::BadInput;
-use crate::model::ModelArgs;
+use crate::model::{ModelArgs, PrecisionArgs};
 use crate::prompt::PromptArgs;
 use crate::table::table;
 use crate::terminal::Terminal;
@@ -31,6 +31,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// The texts, two or more
     #[arg(value_name = "TEXT", required_unless_present = "pairs", conflicts_with = "pairs")]
     texts: Vec<String>,
@@ -67,7 +69,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         );
     }
     let pairs = args.pairs.as_deref().map(|path| read_pairs(path, args.columns.as_ref())).transpose()?;
-    let opened = args.model.open(terminal)?;
+    let opened = args.precision.prepare(args.model.open(terminal)?);
     let contract = &opened.encoder.contract;
     let similarity = args.similarity.map_or(contract.similarity, SimilarityName::similarity);
     let prompt = args.prompt.text(contract)?;

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use temper_encoder::LinearPrecision;
 use temper_vectors::{Precision, Provenance};
 
 use crate::model::Opened;
@@ -44,7 +45,10 @@ pub fn provenance(opened: &Opened, prompt: Option<&str>) -> anyhow::Result<Prove
         fingerprint,
         prompt: prompt.map(str::to_owned),
         truncate_dim: opened.encoder.contract.truncate_dim,
-        precision: stored.precision,
+        precision: match opened.encoder.linear_precision() {
+            LinearPrecision::F32 => stored.precision,
+            LinearPrecision::Int8 => Precision::Int8,
+        },
     })
 }
 

@@ -5,11 +5,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{Activation, add_norm, attention, embed_norm};
+use temper_kernels::{Activation, LinearPrecision, add_norm, attention, embed_norm};
 
 use crate::bert_config::BertConfig;
 use crate::dropout::DropoutSites;
-use crate::layers::{LayerNorm, Linear, Table};
+use crate::layers::{LayerNorm, Linear, Packed, Table};
 use crate::packed::PackedBatch;
 
 /// The encoder.
@@ -52,6 +52,8 @@ struct SelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
+    #[module(skip)]
+    packed: Packed,
 }
 
 #[derive(Module, Debug)]
@@ -76,7 +78,12 @@ impl Bert {
         let square = || Linear::empty(dim, dim, true, device);
         let layer = |_| Layer {
             attention: Attention {
-                self_attention: SelfAttention { query: square(), key: square(), value: square() },
+                self_attention: SelfAttention {
+                    query: square(),
+                    key: square(),
+                    value: square(),
+                    packed: Packed::default(),
+                },
                 output: output(dim),
             },
             intermediate: Intermediate { dense: Linear::empty(dim, wide, true, device) },
@@ -90,6 +97,17 @@ impl Bert {
                 layer_norm: LayerNorm::empty(dim, device),
             },
             encoder: Layers { layer: (0..config.num_hidden_layers).map(layer).collect() },
+        }
+    }
+
+    /// Packs the linear layers for inference.
+    pub(crate) fn pack(&mut self, precision: LinearPrecision) {
+        for layer in &mut self.encoder.layer {
+            let this = &mut layer.attention.self_attention;
+            this.packed = Packed::new([&this.query, &this.key, &this.value], precision);
+            layer.attention.output.dense.pack(precision);
+            layer.intermediate.dense.pack(precision);
+            layer.output.dense.pack(precision);
         }
     }
 
@@ -126,7 +144,7 @@ impl Layer {
     ) -> Tensor<2> {
         let this = &self.attention.self_attention;
         let context = attention(
-            Linear::forward_joined([&this.query, &this.key, &this.value], x.clone()),
+            Linear::forward_joined([&this.query, &this.key, &this.value], &this.packed, x.clone()),
             &batch.offsets,
             config.num_attention_heads,
             dropout.next(config.attention_probs_dropout_prob),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::Value;
+use temper_kernels::LinearPrecision;
 use temper_vectors::Embeddings;
 
 use crate::contract::Contract;
@@ -28,6 +29,7 @@ pub struct Encoder {
     tokenizer: Arc<Tokenizer>,
     config: Arc<Value>,
     carried: Arc<Vec<NamedTensor>>,
+    linear_precision: LinearPrecision,
 }
 
 impl Encoder {
@@ -45,6 +47,7 @@ impl Encoder {
             tokenizer: tokenizer.into(),
             config: config.into(),
             carried: Arc::default(),
+            linear_precision: LinearPrecision::F32,
         })
     }
 
@@ -56,7 +59,20 @@ impl Encoder {
     /// The same encoder with other parameters (those of a training step).
     #[must_use]
     pub fn with_network(&self, network: Network) -> Self {
-        Self { network, ..self.clone() }
+        Self { network, linear_precision: LinearPrecision::F32, ..self.clone() }
+    }
+
+    /// The same encoder with its linear layers packed for this CPU, once for all texts to come.
+    #[must_use]
+    pub fn for_inference(mut self, precision: LinearPrecision) -> Self {
+        self.network.pack(precision);
+        self.linear_precision = precision;
+        self
+    }
+
+    /// What the weights of linear layers are held in.
+    pub fn linear_precision(&self) -> LinearPrecision {
+        self.linear_precision
     }
 
     /// The same encoder with another maximum length or truncation dimension.
@@ -105,19 +121,25 @@ impl Encoder {
         prompt: Option<&str>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Embeddings, Error> {
-        let ids = self.tokenizer.encode(texts, prompt)?;
+        Ok(self.embed_tokens(&self.tokenizer.encode(texts, prompt)?, progress))
+    }
+
+    /// One vector for each text's token ids, as [`Tokenizer::encode`] gives them, in the order given.
+    pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut dyn FnMut(usize)) -> Embeddings {
         let (full, dim) = (self.contract.full_dim(), self.contract.dim());
-        let mut values = vec![0.0; texts.len() * dim];
-        for batch in token_batches(&ids) {
+        let mut values = vec![0.0; ids.len() * dim];
+        for batch in token_batches(ids) {
             let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
-            let output = self.network.forward(&self.contract, &packed, &DropoutSites::off());
-            let output = parameters::values(output.inner());
+            // Within the pool, so that an op does not wake a thread of it to be told what to do.
+            let forward =
+                |_: &rayon::Scope<'_>| self.network.forward(&self.contract, &packed, &DropoutSites::off());
+            let output = parameters::values(rayon::scope(forward).inner());
             for (row, index) in output.chunks_exact(full).zip(&batch) {
                 values[index * dim..(index + 1) * dim].copy_from_slice(&row[..dim]);
             }
             progress(batch.len());
         }
-        Ok(Embeddings { dim, values })
+        Embeddings { dim, values }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The parameters that every architecture is made of, shaped and named as weight files hold them.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{Activation, joined_linear, linear};
+use temper_kernels::{Activation, LinearPrecision, PackedLinear, joined_linear, linear};
 
 /// A lookup table, `[rows, dim]`.
 #[derive(Module, Debug)]
@@ -22,7 +24,14 @@ pub(crate) struct LayerNorm {
 pub(crate) struct Linear {
     weight: Param<Tensor<2>>,
     bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    packed: Packed,
 }
+
+/// Weights packed for inference, beside the parameters they were made of. Only [`crate::Encoder::for_inference`] makes
+/// them, for a network that is not trained any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Packed(Option<Arc<PackedLinear>>);
 
 impl Linear {
     /// Zeros of the right shape, to be replaced by `parameters::load`.
@@ -30,22 +39,45 @@ impl Linear {
         Self {
             weight: Param::from_tensor(Tensor::zeros([outputs, inputs], device)),
             bias: bias.then(|| Param::from_tensor(Tensor::zeros([outputs], device))),
+            packed: Packed::default(),
         }
+    }
+
+    /// Packs the weights for inference.
+    pub(crate) fn pack(&mut self, precision: LinearPrecision) {
+        self.packed = Packed::new([&*self], precision);
     }
 
     /// `[rows, in]` to `[rows, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
+        match &self.packed.0 {
+            Some(packed) => packed.forward(x, activation),
+            None => linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation),
+        }
+    }
+
+    /// `[rows, in]` to `[rows, sum of out]`: several layers side by side, as one product.
+    pub(crate) fn forward_joined(layers: [&Self; 3], packed: &Packed, x: Tensor<2>) -> Tensor<2> {
+        match &packed.0 {
+            Some(packed) => packed.forward(x, Activation::Identity),
+            None => joined_linear(x, weights(&layers), biases(&layers), Activation::Identity),
+        }
     }
 }
 
-impl Linear {
-    /// `[rows, in]` to `[rows, sum of out]`: several layers side by side, as one product.
-    pub(crate) fn forward_joined(layers: [&Self; 3], x: Tensor<2>) -> Tensor<2> {
-        let weights = layers.iter().map(|layer| layer.weight.val()).collect();
-        let biases = layers.iter().filter_map(|layer| layer.bias.as_ref().map(Param::val)).collect();
-        joined_linear(x, weights, biases, Activation::Identity)
+impl Packed {
+    /// Packs layers that are computed side by side.
+    pub(crate) fn new<const N: usize>(layers: [&Linear; N], precision: LinearPrecision) -> Self {
+        Self(PackedLinear::new(weights(&layers), biases(&layers), precision).map(Arc::new))
     }
+}
+
+fn weights(layers: &[&Linear]) -> Vec<Tensor<2>> {
+    layers.iter().map(|layer| layer.weight.val()).collect()
+}
+
+fn biases(layers: &[&Linear]) -> Vec<Tensor<1>> {
+    layers.iter().filter_map(|layer| layer.bias.as_ref().map(Param::val)).collect()
 }
 
 impl Table {

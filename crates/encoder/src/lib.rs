@@ -26,5 +26,6 @@ pub use error::Error;
 pub use network::Network;
 pub use packed::PackedBatch;
 pub use read::{Loaded, ReadOptions, read};
+pub use temper_kernels::LinearPrecision;
 pub use tokenizing::Tokenizer;
 pub use weights::Precision;

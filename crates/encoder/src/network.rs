@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{normalize, pool};
+use temper_kernels::{LinearPrecision, normalize, pool};
 
 use crate::bert::Bert;
 use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
@@ -36,6 +36,15 @@ impl Network {
         Self {
             transformer: Bert::empty(contract.transformer(), device),
             dense: contract.dense().map(|spec| Dense::empty(spec, device)).collect(),
+        }
+    }
+
+    /// Packs the linear layers for inference. Those behind the pooling stay f32: they see a vector a text, not a
+    /// token, so their share of the time is small and that of the error would not be.
+    pub(crate) fn pack(&mut self, precision: LinearPrecision) {
+        self.transformer.pack(precision);
+        for dense in &mut self.dense {
+            dense.linear.pack(LinearPrecision::F32);
         }
     }
 

@@ -16,11 +16,14 @@ mod dropout;
 mod embed_norm;
 mod fused;
 mod gemm;
+mod int8;
 mod linear;
 mod math;
+mod memory;
 mod norm;
 mod normalize;
 mod offsets;
+mod packed;
 mod plain;
 mod pooling;
 mod rows;
@@ -34,7 +37,9 @@ use burn::tensor::Tensor;
 use fused::fits;
 
 pub use dropout::Dropout;
+pub use memory::keep_pages;
 pub use offsets::Offsets;
+pub use packed::{LinearPrecision, PackedLinear};
 
 /// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,13 +33,13 @@ pub(crate) fn forward(
     let mut derivative: Vec<f32> = Vec::with_capacity(if differentiate { tokens * width } else { 0 });
     let derivatives = Tiles::spare(&mut derivative, width);
     let output = product(x, &panels, |row, column, out| {
-        add(out, bias.get(column..).unwrap_or_default());
         if differentiate {
             // SAFETY: the product finishes each part of a row once.
             let mut derivative = unsafe { derivatives.tile([row, column], 1, out.len()) };
+            add(out, bias.get(column..).unwrap_or_default());
             activate_and_differentiate(activation, out, derivative.row(0));
         } else {
-            activate(activation, out);
+            finish(out, &bias, column, activation);
         }
     });
     if differentiate {
@@ -51,6 +51,12 @@ pub(crate) fn forward(
         Box::new(backward) as _
     });
     Forward { output: tensor(output, [tokens, width]), gradient }
+}
+
+/// Bias and activation on part of a row that begins at `column`; an empty bias is none.
+pub(crate) fn finish(out: &mut [f32], bias: &[f32], column: usize, activation: Activation) {
+    add(out, bias.get(column..).unwrap_or_default());
+    activate(activation, out);
 }
 
 /// A product's inputs: x, then the weights, then the biases.

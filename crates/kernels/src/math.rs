@@ -132,6 +132,24 @@ pub(crate) fn max(x: &[f32]) -> f32 {
     fold(lanes, larger)
 }
 
+/// The largest `of(x)`, or NaN if any is NaN; `-inf` of none.
+#[inline(always)]
+pub(crate) fn max_or_nan(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let blocks = x.chunks_exact(LANES);
+    let rest = blocks.remainder();
+    for x in blocks {
+        for l in 0..LANES {
+            lanes[l] = larger(lanes[l], of(x[l]));
+        }
+    }
+    for (l, &x) in rest.iter().enumerate() {
+        lanes[l] = larger(lanes[l], of(x));
+    }
+    fold(lanes, larger)
+}
+
 /// Combines lanes pairwise.
 #[inline(always)]
 fn fold(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {

@@ -22,7 +22,7 @@ use panels::blocks;
 use tile::{Job, Kernels};
 
 /// Rows of one task.
-const BLOCK_ROWS: usize = 48;
+pub(crate) const BLOCK_ROWS: usize = 48;
 
 /// Products of pairs below which one thread is faster than two: some 10 us.
 const SERIAL: usize = 1 << 19;
@@ -71,7 +71,7 @@ pub(crate) fn multiply(output: &mut Tile<'_>, accumulate: bool, scale: f32, lhs:
 }
 
 /// Blocks of rows; and of panels, where the rows alone would not give every thread a few tasks.
-fn tasks(rows: usize, panels: usize, threads: usize) -> Vec<(Range<usize>, Range<usize>)> {
+pub(crate) fn tasks(rows: usize, panels: usize, threads: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let row_blocks = rows.div_ceil(BLOCK_ROWS);
     let wanted = if threads == 1 { 1 } else { 4 * threads };
     let across = wanted.div_ceil(row_blocks.max(1)).clamp(1, panels.max(1));
