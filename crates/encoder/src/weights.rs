@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
+use temper_kernels::with_mapped;
 
 use crate::Error;
 
@@ -122,17 +124,18 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
 }
 
 fn read_file(path: &Path) -> Result<Tensors, Error> {
-    let bytes = std::fs::read(path).map_err(Error::read(path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+    with_mapped(path, |bytes| parse(path, bytes)).map_err(Error::read(path))?
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Tensors, Error> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| {
         Error::weights(path, format!("not a whole safetensors file ({e}); was the download or copy cut off?"))
     })?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        if let Some(values) = to_f32(view.dtype(), view.data()) {
-            tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
-        }
-    }
-    Ok(tensors)
+    let tensors = file.tensors().into_par_iter().filter_map(|(name, view)| {
+        let values = to_f32(view.dtype(), view.data())?;
+        Some((name, (view.shape().to_vec(), values)))
+    });
+    Ok(tensors.collect())
 }
 
 /// Little-endian floats of any width as f32; other types (position ids) are not weights.

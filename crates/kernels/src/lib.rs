@@ -18,6 +18,7 @@ mod fused;
 mod gemm;
 mod int8;
 mod linear;
+mod mapped;
 mod math;
 mod memory;
 mod norm;
@@ -37,6 +38,7 @@ use burn::tensor::Tensor;
 use fused::fits;
 
 pub use dropout::Dropout;
+pub use mapped::with_mapped;
 pub use memory::keep_pages;
 pub use offsets::Offsets;
 pub use packed::{LinearPrecision, PackedLinear};

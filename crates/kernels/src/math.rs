@@ -20,11 +20,12 @@ fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -
     sum
 }
 
+/// Adding it leaves the nearest integer in the low mantissa bits.
+pub(crate) const ROUND: f32 = 12_582_912.0;
+
 /// `e^x` as `2^n e^r` with `|r| <= ln(2) / 2` (Cephes `expf`); saturates beyond ±87.
 #[inline(always)]
 pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
-    /// Adding it leaves the nearest integer in the low mantissa bits.
-    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;

@@ -122,11 +122,10 @@ impl Quantized {
             // SAFETY: `bytes` holds `height` rows of `groups` groups, `weights` as many of every column, and `sums` the
             // largest tile.
             unsafe { self.kernels.get(height)(&job) };
-            for (i, sums) in sums.chunks_exact(width).take(height).enumerate() {
-                let row = &rows.ranges[first + i];
-                let out = &mut out.row(first + i - block.start)[column - first_column..][..columns];
-                dequantize(out, sums, *row, &self.scales[column..], &self.sums[column..]);
-            }
+            let at = [first - block.start, column - first_column];
+            let (scales, weights) =
+                (&self.scales[column..column + columns], &self.sums[column..column + columns]);
+            dequantize(out, at, &sums, width, &rows.ranges[first..first + height], scales, weights);
         }
     }
 }
@@ -177,17 +176,29 @@ vectorised! {
         let steps = if span > 0.0 { 255.0 / span } else { 0.0 };
         let zero = (-low * steps).round();
         for (byte, x) in bytes.iter_mut().zip(x) {
-            *byte = (math::fma::<FMA>(*x, steps, zero) + 0.5).clamp(0.0, 255.0) as u8;
+            let place = math::fma::<FMA>(*x, steps, zero).clamp(0.0, 255.0);
+            *byte = (place + math::ROUND).to_bits() as u8;
         }
         Range8 { step: span / 255.0, zero: zero as i32 }
     }
 }
 
 vectorised! {
-    /// Integer sums to what they stand for.
-    fn dequantize(out: &mut [f32], sums: &[i32], row: Range8, scales: &[f32], weights: &[i32]) {
-        for (((out, sum), scale), weights) in out.iter_mut().zip(sums).zip(scales).zip(weights) {
-            *out = (sum - row.zero * weights) as f32 * (row.step * scale);
+    /// Integer sums, `width` a row, to what they stand for, in the output's rows and columns from `at` on.
+    fn dequantize(
+        out: &mut Tile<'_>,
+        at: [usize; 2],
+        sums: &[i32],
+        width: usize,
+        ranges: &[Range8],
+        scales: &[f32],
+        weights: &[i32],
+    ) {
+        for (i, (row, sums)) in ranges.iter().zip(sums.chunks_exact(width)).enumerate() {
+            let out = &mut out.row(at[0] + i)[at[1]..];
+            for (((out, sum), scale), weights) in out.iter_mut().zip(sums).zip(scales).zip(weights) {
+                *out = (sum - row.zero * weights) as f32 * (row.step * scale);
+            }
         }
     }
 }
