@@ -30,8 +30,13 @@ class Section:
 
     def difference(self, rounds, what, one, other):
         """Difference of means over the seeds."""
-        value = rounds.mean(one, what) - rounds.mean(other, what)
-        self.findings.append(Finding(f"{what}, {one} - {other}", value, "{:+.4f}"))
+        self.change(f"{what}, {one} - {other}", rounds.mean(one, what) - rounds.mean(other, what))
+
+    def change(self, name, value):
+        self.findings.append(Finding(name, value, "{:+.4f}"))
+
+    def median(self, rounds, what, who):
+        self.findings.append(Finding(f"{what}, {who}", rounds.median(who, what), "{:.3g}"))
 
     def quality(self, name, value):
         self.findings.append(Finding(name, value, "{:.4f}"))

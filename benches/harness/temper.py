@@ -37,9 +37,10 @@ class Temper:
         overrides = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
         return numbers(self.run("train", config, "--run", run, *overrides, threads=threads))
 
-    def scores(self, model, pairs, length):
+    def scores(self, model, pairs, length, precision="f32"):
         """The judge of everyone's export."""
-        found = json.loads(self.run("eval", model, pairs, "--max-seq-length", length, "--json").output)["scores"]
+        measured = self.run("eval", model, pairs, "--max-seq-length", length, "--json", *precision_flags(precision))
+        found = json.loads(measured.output)["scores"]
         return {"accuracy@1": found["cosine_accuracy@1"], "nDCG@10": found["cosine_ndcg@10"]}
 
     def startup(self, model, text, precision="f32"):

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use temper_data::{TextFormat, Texts};
+use temper_encoder::Encoder;
 use temper_vectors::{Format, VectorWriter};
 
 use crate::failure::BadInput;
@@ -37,27 +40,37 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
-    /// Files of texts, one after the other; `-` or none is stdin
-    #[arg(value_name = "FILE", conflicts_with = "text")]
-    files: Vec<PathBuf>,
-    /// Embed this text; may be repeated
-    #[arg(long, value_name = "TEXT")]
-    text: Vec<String>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Write the vectors here: .npy, .safetensors, .jsonl or .parquet; `-` is stdout
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// The format, where the name of OUT does not say it
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// The field or column that holds the texts; stdin is then JSONL
-    #[arg(long, value_name = "NAME")]
-    field: Option<String>,
     #[command(flatten)]
     prompt: PromptArgs,
     /// Scale every vector to length 1
     #[arg(long)]
     normalize: bool,
 }
+
+/// Where the texts come from.
+#[derive(Clone, clap::Args)]
+struct Inputs {
+    /// Files of texts, one after the other; `-` or none is stdin
+    #[arg(value_name = "FILE", conflicts_with = "text")]
+    files: Vec<PathBuf>,
+    /// Embed this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    text: Vec<String>,
+    /// The field or column that holds the texts; stdin is then JSONL
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
+}
+
+/// Texts and their token ids.
+type Chunk = (Vec<String>, Vec<Vec<u32>>);
 
 /// The formats as the command line spells them.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -71,29 +84,27 @@ enum FormatName {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let format = args.format()?;
-    check_inputs(&args.files, args.field.as_deref())?;
+    check_inputs(&args.inputs)?;
     let opened = args.precision.prepare(args.model.open(terminal)?);
     let prompt = args.prompt.text(&opened.encoder.contract)?;
     let mut writer = args.writer(format, &opened, prompt)?;
     let interrupt = Interrupt::listen()?;
     let started = Instant::now();
-    let bar = terminal.progress("embedding", Some(args.text.len()).filter(|texts| *texts > 0));
-    let (mut texts, mut size) = (args.texts(), FIRST_CHUNK);
+    let bar = terminal.progress("embedding", Some(args.inputs.text.len()).filter(|texts| *texts > 0));
     let mut rows = 0;
-    loop {
-        let chunk: Vec<String> = texts.by_ref().take(size).collect::<anyhow::Result<_>>()?;
-        if chunk.is_empty() {
-            break;
-        }
-        let mut vectors = opened.encoder.embed(&chunk, prompt, &mut |done| bar.inc(done as u64))?;
+    let (chunks, reader) =
+        args.inputs.clone().tokenize_ahead(opened.encoder.clone(), prompt.map(str::to_owned));
+    for chunk in chunks {
+        let (texts, ids) = chunk?;
+        let mut vectors = opened.encoder.embed_tokens(&ids, &mut |done| bar.inc(done as u64));
         if args.normalize {
             vectors = vectors.normalized();
         }
         interrupt.check()?;
-        writer.write_rows(Some(&chunk), &vectors.values)?;
-        rows += chunk.len();
-        size = (size * 2).min(CHUNK);
+        writer.write_rows(Some(&texts), &vectors.values)?;
+        rows += texts.len();
     }
+    reader.join().expect("this is a bug: the reader says on the channel what went wrong");
     bar.finish_and_clear();
     if rows == 0 {
         return Err(BadInput::new("there are no texts to embed: the input is empty").into());
@@ -146,6 +157,37 @@ impl Args {
         let buffered = BufWriter::with_capacity(1 << 16, stream);
         Ok(VectorWriter::to_stream(Box::new(buffered), format, dim, &provenance)?)
     }
+}
+
+impl Inputs {
+    /// Reads and tokenizes the next chunk while this one is embedded. The thread is not waited for: when something
+    /// else fails, it may stand in a read of stdin that never ends.
+    fn tokenize_ahead(
+        self,
+        encoder: Encoder,
+        prompt: Option<String>,
+    ) -> (Receiver<anyhow::Result<Chunk>>, JoinHandle<()>) {
+        let (sender, receiver) = sync_channel(1);
+        let reader = std::thread::spawn(move || {
+            let (mut texts, mut size) = (self.texts(), FIRST_CHUNK);
+            loop {
+                let chunk = texts.by_ref().take(size).collect::<anyhow::Result<Vec<String>>>();
+                if chunk.as_ref().is_ok_and(Vec::is_empty) {
+                    return;
+                }
+                let chunk = chunk.and_then(|texts| {
+                    let ids = encoder.tokenizer().encode(&texts, prompt.as_deref())?;
+                    Ok((texts, ids))
+                });
+                let failed = chunk.is_err();
+                if sender.send(chunk).is_err() || failed {
+                    return;
+                }
+                size = (size * 2).min(CHUNK);
+            }
+        });
+        (receiver, reader)
+    }
 
     /// All texts, one file opened after the other.
     fn texts(&self) -> Box<dyn Iterator<Item = anyhow::Result<String>> + '_> {
@@ -162,9 +204,9 @@ impl Args {
 
 /// A missing file or column is told before the model is loaded, not when its turn comes. A pipe (`<(zcat x.gz)`) is
 /// left alone: what is read from it now would be missing later.
-fn check_inputs(files: &[PathBuf], field: Option<&str>) -> anyhow::Result<()> {
-    for path in files.iter().filter(|path| *path != Path::new("-") && !is_special(path)) {
-        if let Some(Err(error)) = open(path, field)?.next() {
+fn check_inputs(inputs: &Inputs) -> anyhow::Result<()> {
+    for path in inputs.files.iter().filter(|path| *path != Path::new("-") && !is_special(path)) {
+        if let Some(Err(error)) = open(path, inputs.field.as_deref())?.next() {
             return Err(error.into());
         }
     }

@@ -8,11 +8,11 @@ from .embed import LENGTH
 
 def measure(bench):
     bench.temper.need_int8()
-    corpus, sts = bench.corpus("texts", "texts", LENGTH), bench.file("sts", "sts")
+    corpus, sts, pairs = bench.corpus("texts", "texts", LENGTH), bench.file("sts", "sts"), bench.file("pairs_dev", "pairs")
     section = Section("Embedding texts, int8",
                       f"{corpus.rows} texts, {corpus.tokens} tokens; onnxruntime runs its dynamic quantisation. "
                       "Quality: mean cosine of the vectors to the same tool's f32 vectors, and Spearman correlation "
-                      "on STS pairs.")
+                      "on STS pairs; for temper also retrieval of every positive by its anchor on the dev pairs.")
     rounds = Rounds({
         f"{who} int8": lambda _, who=who: corpus.rates(embed(bench, who, "int8", corpus.path))
         for who in ("temper", "onnxruntime")
@@ -23,8 +23,12 @@ def measure(bench):
     for who in ("temper", "onnxruntime"):
         section.quality(f"mean cosine, {who} int8 to f32", cosine(bench, who, corpus.path))
     for who in ("temper", "onnxruntime"):
-        for precision in ("f32", "int8"):
-            section.quality(f"STS Spearman, {who} {precision}", spearman(bench, who, precision, sts))
+        f32, int8 = (spearman(bench, who, precision, sts) for precision in ("f32", "int8"))
+        section.quality(f"STS Spearman, {who} f32", f32)
+        section.change(f"STS Spearman, {who} int8 - f32", int8 - f32)
+    f32, int8 = (bench.temper.scores(bench.model, pairs, LENGTH, precision) for precision in ("f32", "int8"))
+    section.quality("nDCG@10, temper f32", f32["nDCG@10"])
+    section.change("nDCG@10, temper int8 - f32", int8["nDCG@10"] - f32["nDCG@10"])
     return section
 
 

@@ -18,6 +18,7 @@ def measure(bench):
         "sentence-transformers": lambda _: bench.peers.startup("encode_torch", bench.model, queries),
     }, bench.rounds)
     section.table(rounds, "seconds", "peak MB")
+    section.median(rounds, "seconds", "temper")
     for opponent in ("onnxruntime", "sentence-transformers"):
         section.ratio(rounds, "seconds", "temper", opponent)
     return section
