@@ -49,6 +49,28 @@ fn embed_writes_the_same_vectors_to_all_four_formats() {
 }
 
 #[test]
+fn int8_is_near_f32_at_any_thread_count_and_says_what_it_is() {
+    let place = Place::new();
+    place.write("texts.txt", TEXTS);
+    for model in ["bert-mean-norm", "bert-cls", "bert-max-dense"].map(model) {
+        let f32 = vectors_of(&place.ok(&["embed", &model, "texts.txt"])).normalized();
+        let printed = place.ok(&["--threads", "1", "embed", &model, "texts.txt", "--precision", "int8"]);
+        assert_eq!(
+            printed,
+            place.ok(&["--threads", "3", "embed", &model, "texts.txt", "--precision", "int8"])
+        );
+        let int8 = vectors_of(&printed).normalized();
+        for row in 0..f32.rows() {
+            let cosine: f32 = f32.row(row).iter().zip(int8.row(row)).map(|(x, y)| x * y).sum();
+            assert!(cosine > 0.999 && f32.row(row) != int8.row(row), "{model}, row {row}: {cosine}");
+        }
+        place.ok(&["embed", &model, "texts.txt", "--precision", "int8", "-o", "v.npy"]);
+        let provenance = temper_vectors::read(&place.path("v.npy")).unwrap().1.unwrap();
+        assert_eq!(provenance.precision, Precision::Int8);
+    }
+}
+
+#[test]
 fn embed_reads_lines_fields_columns_stdin_and_arguments_alike() {
     let place = Place::new();
     let model = model("bert-mean-norm");

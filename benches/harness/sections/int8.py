@@ -8,7 +8,7 @@ from .embed import LENGTH
 
 def measure(bench):
     bench.temper.need_int8()
-    corpus, sts, pairs = bench.corpus("texts", "texts", LENGTH), bench.file("sts", "sts"), bench.file("pairs_dev", "pairs")
+    corpus, sts, pairs = bench.corpus("texts", "texts", LENGTH), bench.file("sts", "sts"), bench.file("pairs_dev", "dev")
     section = Section("Embedding texts, int8",
                       f"{corpus.rows} texts, {corpus.tokens} tokens; onnxruntime runs its dynamic quantisation. "
                       "Quality: mean cosine of the vectors to the same tool's f32 vectors, and Spearman correlation "
