@@ -160,8 +160,9 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
+        // From width 3: of two numbers LayerNorm knows only which is larger, so that gradients are rounding alone.
         #[test]
-        fn matches_plain_at_any_size(tokens in 1usize..150, width in 2usize..80, tables in 1usize..=3) {
+        fn matches_plain_at_any_size(tokens in 1usize..150, width in 3usize..80, tables in 1usize..=3) {
             check(tokens, width, tables, DROPOUT);
         }
     }
