@@ -126,6 +126,7 @@ impl Bert {
             e.layer_norm.bias.val(),
             config.layer_norm_eps,
             dropout.next(config.hidden_dropout_prob),
+            None,
         );
         for layer in &self.encoder.layer {
             hidden = layer.forward(hidden, config, batch, dropout);
