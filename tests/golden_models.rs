@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use serde_json::Value;
-use temper_encoder::{Contract, DropoutSites, Encoder, PackedBatch, ReadOptions, parameters, read};
+use temper_encoder::{Contract, Encoder, PackedBatch, Pass, ReadOptions, parameters, read};
 
 use crate::golden::{self, Tensors, max_difference};
 
@@ -95,7 +95,7 @@ fn hidden_states(encoder: &Encoder, texts: &[String], expected: &Tensors, name: 
     let ids = encoder.tokenizer().encode(&texts[..shape[0]], None).unwrap();
     let packed = PackedBatch::new(ids.iter().map(Vec::as_slice));
     let found =
-        parameters::values(encoder.network.hidden_states(&encoder.contract, &packed, &DropoutSites::off()));
+        parameters::values(encoder.network.hidden_states(&encoder.contract, &packed, &Pass::inference()));
     let real: Vec<f32> = values
         .chunks(shape[2])
         .zip(mask)

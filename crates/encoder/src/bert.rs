@@ -3,7 +3,7 @@
 //! Field names follow the tensor names that transformers writes, so that a weight file maps onto the module
 //! by name (`parameters.rs` holds the two exceptions).
 
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
 use temper_kernels::{Activation, LinearPrecision, add_norm, attention, embed_norm};
 
@@ -11,6 +11,7 @@ use crate::bert_config::BertConfig;
 use crate::dropout::DropoutSites;
 use crate::layers::{LayerNorm, Linear, Packed, Table};
 use crate::packed::PackedBatch;
+use crate::pass::Pass;
 
 /// The encoder.
 #[derive(Module, Debug)]
@@ -111,12 +112,17 @@ impl Bert {
         }
     }
 
+    /// The parameter whose gradient [`Pass::word_rows`] takes.
+    pub fn word_table(&self) -> ParamId {
+        self.embeddings.word_embeddings.weight.id
+    }
+
     /// Token vectors of a packed batch.
     ///
     /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
-    pub fn forward(&self, config: &BertConfig, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
-        let e = &self.embeddings;
+    pub fn forward(&self, config: &BertConfig, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        let (e, dropout) = (&self.embeddings, &pass.dropout);
         let mut hidden = embed_norm(
             e.word_embeddings.weight.val(),
             Some(e.position_embeddings.weight.val()),
@@ -126,6 +132,7 @@ impl Bert {
             e.layer_norm.bias.val(),
             config.layer_norm_eps,
             dropout.next(config.hidden_dropout_prob),
+            pass.word_rows.clone(),
         );
         for layer in &self.encoder.layer {
             hidden = layer.forward(hidden, config, batch, dropout);

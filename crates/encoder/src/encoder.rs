@@ -9,9 +9,9 @@ use temper_kernels::LinearPrecision;
 use temper_vectors::Embeddings;
 
 use crate::contract::Contract;
-use crate::dropout::DropoutSites;
 use crate::network::Network;
 use crate::packed::PackedBatch;
+use crate::pass::Pass;
 use crate::tokenizing::Tokenizer;
 use crate::weights::NamedTensor;
 use crate::{Error, fingerprint, parameters};
@@ -132,7 +132,7 @@ impl Encoder {
             let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
             // Within the pool, so that an op does not wake a thread of it to be told what to do.
             let forward =
-                |_: &rayon::Scope<'_>| self.network.forward(&self.contract, &packed, &DropoutSites::off());
+                |_: &rayon::Scope<'_>| self.network.forward(&self.contract, &packed, &Pass::inference());
             let output = parameters::values(rayon::scope(forward).inner());
             for (row, index) in output.chunks_exact(full).zip(&batch) {
                 values[index * dim..(index + 1) * dim].copy_from_slice(&row[..dim]);

@@ -6,9 +6,9 @@ use temper_kernels::{LinearPrecision, normalize, pool};
 
 use crate::bert::Bert;
 use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
-use crate::dropout::DropoutSites;
 use crate::layers::Linear;
 use crate::packed::PackedBatch;
+use crate::pass::Pass;
 
 /// Every parameter of an encoder.
 #[derive(Module, Debug)]
@@ -52,22 +52,17 @@ impl Network {
     ///
     /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
-    pub fn hidden_states(
-        &self,
-        contract: &Contract,
-        batch: &PackedBatch,
-        dropout: &DropoutSites,
-    ) -> Tensor<2> {
-        self.transformer.forward(contract.transformer(), batch, dropout)
+    pub fn hidden_states(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        self.transformer.forward(contract.transformer(), batch, pass)
     }
 
     /// One vector a sequence, through the whole chain.
     ///
     /// # Shapes
     /// - output: `[batch, full_dim]`
-    pub fn forward(&self, contract: &Contract, batch: &PackedBatch, dropout: &DropoutSites) -> Tensor<2> {
+    pub fn forward(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
         let mut dense = self.dense.iter();
-        let hidden = self.hidden_states(contract, batch, dropout);
+        let hidden = self.hidden_states(contract, batch, pass);
         contract.modules.iter().fold(hidden, |x, module| match module {
             ModuleSpec::Transformer(_) => x,
             ModuleSpec::Pooling(spec) => pooled(x, batch, spec),

@@ -41,10 +41,10 @@ pub(crate) fn primitive<const D: usize>(x: Tensor<D>) -> FlexTensor {
 }
 
 /// A step's constants, worked out in f64.
-#[derive(Clone, Copy)]
-struct Factors {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factors {
     gradient: f32,
-    decay: f32,
+    pub(crate) decay: f32,
     /// `1 - beta1`
     first: f32,
     beta2: f32,
@@ -56,7 +56,7 @@ struct Factors {
 }
 
 impl Factors {
-    fn new(step: &AdamW) -> Self {
+    pub(crate) fn new(step: &AdamW) -> Self {
         let (step_size, root_bias2) = step.corrections();
         Self {
             gradient: step.gradient_scale,
@@ -72,15 +72,28 @@ impl Factors {
 }
 
 vectorised! {
-    fn update(parameters: &mut [f32], gradients: &[f32], m: &mut [f32], v: &mut [f32], factors: Factors) {
+    /// One step of each element.
+    pub(crate) fn update(
+        parameters: &mut [f32],
+        gradients: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        factors: Factors,
+    ) {
         for (((p, g), m), v) in parameters.iter_mut().zip(gradients).zip(m).zip(v) {
-            let g = *g * factors.gradient;
-            *m = math::fma::<FMA>(g - *m, factors.first, *m);
-            *v = math::fma::<FMA>(factors.second * g, g, factors.beta2 * *v);
-            let denominator = v.sqrt() / factors.root_bias2 + factors.eps;
-            *p = *p * factors.decay - factors.step_size * (*m / denominator);
+            element::<FMA>(p, *g, m, v, &factors);
         }
     }
+}
+
+/// One step of one element: the only place that says what a step does.
+#[inline(always)]
+pub(crate) fn element<const FMA: bool>(p: &mut f32, g: f32, m: &mut f32, v: &mut f32, factors: &Factors) {
+    let g = g * factors.gradient;
+    *m = math::fma::<FMA>(g - *m, factors.first, *m);
+    *v = math::fma::<FMA>(factors.second * g, g, factors.beta2 * *v);
+    let denominator = v.sqrt() / factors.root_bias2 + factors.eps;
+    *p = *p * factors.decay - factors.step_size * (*m / denominator);
 }
 
 #[cfg(test)]

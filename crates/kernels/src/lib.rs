@@ -27,6 +27,8 @@ mod offsets;
 mod packed;
 mod plain;
 mod pooling;
+mod row_adamw;
+mod row_gradient;
 mod rows;
 mod simd;
 mod sum_of_squares;
@@ -42,6 +44,8 @@ pub use mapped::with_mapped;
 pub use memory::keep_pages;
 pub use offsets::Offsets;
 pub use packed::{LinearPrecision, PackedLinear};
+pub use row_adamw::{RowAdamW, Rows};
+pub use row_gradient::{RowGradient, RowSink};
 
 /// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +221,8 @@ pub fn add_norm(
 
 /// `dropout(LayerNorm(word[ids] + position[positions] + token_type[token_types]))`, as BERT embeds.
 ///
+/// On CPU the gradient of `word` goes to `rows`, if given, and is none for autodiff.
+///
 /// # Shapes
 /// - word: `[vocabulary, dim]`; position: `[positions, dim]`; token_type: `[types, dim]`
 /// - gamma, beta: `[dim]`
@@ -231,6 +237,7 @@ pub fn embed_norm(
     beta: Tensor<1>,
     eps: f64,
     dropout: Option<Dropout>,
+    rows: Option<RowSink>,
 ) -> Tensor<2> {
     let token_type = token_type.zip(input.token_types.as_ref());
     let tables_fit = [Some(&word), position.as_ref(), token_type.as_ref().map(|(table, _)| table)]
@@ -252,7 +259,7 @@ pub fn embed_norm(
         lookups.push(types.clone());
     }
     inputs.extend([gamma.into_dispatch(), beta.into_dispatch()]);
-    let op = embed_norm::Embed { lookups, eps, dropout };
+    let op = embed_norm::Embed { lookups, eps, dropout, rows };
     fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
 
@@ -329,8 +336,8 @@ mod tests {
             token_types: Some(vec![0; 6]),
         };
         let (position, types) = (Some(of(4, 8, 5)), Some(of(1, 8, 6)));
-        let embedded =
-            embed_norm(x.clone(), position, types, &input, vector(1.0, 1), vector(0.0, 2), 1e-12, dropout);
+        let (gamma, beta) = (vector(1.0, 1), vector(0.0, 2));
+        let embedded = embed_norm(x.clone(), position, types, &input, gamma, beta, 1e-12, dropout, None);
         vec![
             ("gelu", linear(x.clone(), of(5, 8, 3), None, Activation::Gelu)),
             ("relu", linear(x.clone(), of(8, 8, 3), Some(vector(0.0, 4)), Activation::Relu)),

@@ -12,8 +12,12 @@ const CHUNK: usize = 1 << 13;
 
 /// The sum of squares of a CPU tensor.
 pub(crate) fn sum<const D: usize>(x: &Tensor<D>) -> f64 {
-    let x = primitive(x.clone());
-    let chunks: Vec<f64> = elements(&x).par_chunks(CHUNK).map(chunk_sum).collect();
+    of(elements(&primitive(x.clone())))
+}
+
+/// The sum of squares of these numbers.
+pub(crate) fn of(x: &[f32]) -> f64 {
+    let chunks: Vec<f64> = x.par_chunks(CHUNK).map(chunk_sum).collect();
     chunks.iter().sum()
 }
 

@@ -12,8 +12,9 @@ use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{Encoder, Precision, parameters, write};
 use temper_runs::SealedWriter;
 
+use crate::config::TrainConfig;
 use crate::error::Error;
-use crate::optimizer::{Moments, Optimizer};
+use crate::optimizer::Optimizer;
 
 /// The loop's state at the end of an optimizer step. Nothing random is in it: every random value is a function of
 /// (seed, stream, step).
@@ -68,7 +69,7 @@ pub fn read_state(path: &Path) -> Result<State, Error> {
 }
 
 /// Restores the optimizer of a verified checkpoint.
-pub fn read_optimizer(path: &Path, optimizer: &mut Optimizer, step: u64) -> Result<(), Error> {
+pub fn read_optimizer(path: &Path, config: &TrainConfig, step: u64) -> Result<Optimizer, Error> {
     let file = path.join(OPTIMIZER);
     let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
     let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
@@ -82,21 +83,18 @@ pub fn read_optimizer(path: &Path, optimizer: &mut Optimizer, step: u64) -> Resu
             let length = values.len();
             Ok(Tensor::from_data(TensorData::new(values, [length]), &Device::flex()))
         };
-        moments.insert(parameter.to_owned(), Moments { first: flat("first")?, second: flat("second")? });
+        moments.insert(parameter.to_owned(), [flat("first")?, flat("second")?]);
     }
-    optimizer.moments = moments;
-    optimizer.step = step;
-    Ok(())
+    Ok(Optimizer::resume(config, step, moments))
 }
 
 fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer) -> std::io::Result<()> {
     let values: Vec<(String, Vec<f32>)> = optimizer
-        .moments
-        .iter()
-        .flat_map(|(name, m)| {
+        .moments()
+        .flat_map(|(name, [first, second])| {
             [
-                (format!("{name}#first"), parameters::values(m.first.clone())),
-                (format!("{name}#second"), parameters::values(m.second.clone())),
+                (format!("{name}#first"), parameters::values(first)),
+                (format!("{name}#second"), parameters::values(second)),
             ]
         })
         .collect();

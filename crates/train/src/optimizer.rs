@@ -2,86 +2,63 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
 use temper_encoder::parameters::file_name;
-use temper_kernels::{AdamW, adamw, sum_of_squares};
+use temper_kernels::{AdamW, RowAdamW, Rows, adamw};
 
 use crate::config::{DecayGroups, TrainConfig};
+use crate::gradients::{Gradient, NamedGradients};
 
-/// Gradients by parameter name, flat. Parameters that took no part have none and are not updated.
-#[derive(Debug, Default)]
-pub struct NamedGradients(BTreeMap<String, Tensor<1>>);
-
-impl NamedGradients {
-    /// Takes a network's gradients out of `gradients` and adds them, times `share`.
-    pub fn add<M: Module>(&mut self, network: &M, gradients: Gradients, share: f64) {
-        network.visit(&mut Taker { path: Vec::new(), gradients, share, into: &mut self.0 });
-    }
-
-    /// The global L2 norm, the same bytes at any thread count.
-    pub fn norm(&self) -> f64 {
-        self.0.values().map(sum_of_squares).sum::<f64>().sqrt()
-    }
-}
-
-struct Taker<'a> {
-    path: Vec<String>,
-    gradients: Gradients,
-    share: f64,
-    into: &'a mut BTreeMap<String, Tensor<1>>,
-}
-
-impl ModuleVisitor for Taker<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = param.val().grad_remove(&mut self.gradients) else { return };
-        let mut gradient = gradient.reshape([-1]);
-        if self.share != 1.0 {
-            gradient = gradient.mul_scalar(self.share);
-        }
-        let name = file_name(&self.path);
-        let sum = match self.into.remove(&name) {
-            Some(before) => before + gradient,
-            None => gradient,
-        };
-        self.into.insert(name, sum);
-    }
-}
-
-/// First and second moment of one parameter, flat.
-#[derive(Debug, Clone)]
-pub struct Moments {
-    /// Mean of gradients.
-    pub first: Tensor<1>,
-    /// Mean of squared gradients.
-    pub second: Tensor<1>,
-}
+/// First and second moments of one parameter, flat: the means of its gradients and of their squares.
+pub type Moments = [Tensor<1>; 2];
 
 /// The optimizer's state.
 #[derive(Debug)]
 pub struct Optimizer {
     config: TrainConfig,
     /// Completed updates.
-    pub step: u64,
-    /// Moments by parameter name; a parameter has them from its first gradient on.
-    pub moments: BTreeMap<String, Moments>,
+    step: u64,
+    /// By parameter name; a parameter has one from its first gradient on.
+    states: BTreeMap<String, ParameterState>,
+}
+
+/// What is kept for one parameter.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one a parameter: there are few, and none lies on a hot path
+enum ParameterState {
+    Dense(Moments),
+    /// Of a table whose gradient comes in rows.
+    Rows(RowAdamW),
+}
+
+impl ParameterState {
+    fn moments(&self) -> Moments {
+        match self {
+            Self::Dense(moments) => moments.clone(),
+            Self::Rows(rows) => rows.moments(),
+        }
+    }
 }
 
 impl Optimizer {
     /// A fresh state.
     pub fn new(config: &TrainConfig) -> Self {
-        Self { config: config.clone(), step: 0, moments: BTreeMap::new() }
+        Self { config: config.clone(), step: 0, states: BTreeMap::new() }
     }
 
-    /// One update with gradients whose global norm is `norm`.
+    /// The state after `step` updates, from what [`Optimizer::moments`] gave then.
+    pub fn resume(config: &TrainConfig, step: u64, moments: BTreeMap<String, Moments>) -> Self {
+        let states = moments.into_iter().map(|(name, moments)| (name, ParameterState::Dense(moments)));
+        Self { config: config.clone(), step, states: states.collect() }
+    }
+
+    /// The moments by parameter name. Every row must be caught up.
+    pub fn moments(&self) -> impl Iterator<Item = (&str, Moments)> {
+        self.states.iter().map(|(name, state)| (name.as_str(), state.moments()))
+    }
+
+    /// One update with gradients whose global norm is `norm`. Rows without a gradient may be behind afterwards.
     pub fn update<M: Module>(
         &mut self,
         network: M,
@@ -101,11 +78,16 @@ impl Optimizer {
         };
         network.map(&mut Updater {
             path: Vec::new(),
-            gradients: gradients.0,
-            moments: &mut self.moments,
+            gradients,
+            states: &mut self.states,
             step,
             decay: self.config.weight_decay_on,
         })
+    }
+
+    /// Gives these rows the updates that wait for them; who reads a row calls this first.
+    pub fn catch_up<M: Module>(&mut self, network: M, rows: Rows<'_>) -> M {
+        network.map(&mut CatchUp { path: Vec::new(), states: &mut self.states, rows })
     }
 }
 
@@ -124,8 +106,8 @@ fn decays(name: &str, groups: DecayGroups) -> bool {
 
 struct Updater<'a> {
     path: Vec<String>,
-    gradients: BTreeMap<String, Tensor<1>>,
-    moments: &'a mut BTreeMap<String, Moments>,
+    gradients: NamedGradients,
+    states: &'a mut BTreeMap<String, ParameterState>,
     step: AdamW,
     decay: DecayGroups,
 }
@@ -142,19 +124,68 @@ impl ModuleMapper for Updater<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = file_name(&self.path);
         let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let Moments { first, second } = self
-            .moments
-            .remove(&name)
-            .unwrap_or_else(|| Moments { first: gradient.zeros_like(), second: gradient.zeros_like() });
         let weight_decay = if decays(&name, self.decay) { self.step.weight_decay } else { 0.0 };
         let step = AdamW { weight_decay, ..self.step };
-        let moments = &mut *self.moments;
+        let state = self.states.remove(&name);
         param.map(|tensor| {
-            let shape = tensor.dims();
-            let (tensor, first, second) = adamw(tensor.inner().reshape([-1]), gradient, first, second, &step);
-            moments.insert(name, Moments { first, second });
-            Tensor::from_inner(tensor.reshape(shape)).require_grad()
+            let (tensor, state) = updated(tensor.inner(), gradient, state, &step);
+            self.states.insert(name, state);
+            Tensor::from_inner(tensor).require_grad()
         })
+    }
+}
+
+/// One parameter and its state after a step.
+fn updated<const D: usize>(
+    tensor: Tensor<D>,
+    gradient: Gradient,
+    state: Option<ParameterState>,
+    step: &AdamW,
+) -> (Tensor<D>, ParameterState) {
+    let shape = tensor.dims();
+    let state = state.unwrap_or_else(|| {
+        let zeros = || Tensor::zeros([shape.iter().product::<usize>()], &tensor.device());
+        ParameterState::Dense([zeros(), zeros()])
+    });
+    match (gradient, state) {
+        (Gradient::Dense(gradient), ParameterState::Dense([first, second])) => {
+            let (tensor, first, second) = adamw(tensor.reshape([-1]), gradient, first, second, step);
+            (tensor.reshape(shape), ParameterState::Dense([first, second]))
+        }
+        (Gradient::Rows(gradient), state) => {
+            let mut rows = match state {
+                ParameterState::Rows(rows) => rows,
+                ParameterState::Dense(moments) => RowAdamW::new(moments, shape[D - 1]),
+            };
+            (rows.update(tensor, &gradient, step), ParameterState::Rows(rows))
+        }
+        (Gradient::Dense(_), ParameterState::Rows(_)) => {
+            panic!("this is a bug: a table's gradient comes in rows always or never")
+        }
+    }
+}
+
+struct CatchUp<'a> {
+    path: Vec<String>,
+    states: &'a mut BTreeMap<String, ParameterState>,
+    rows: Rows<'a>,
+}
+
+impl ModuleMapper for CatchUp<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.states.get_mut(&file_name(&self.path)) {
+            Some(ParameterState::Rows(state)) => param
+                .map(|tensor| Tensor::from_inner(state.catch_up(tensor.inner(), self.rows)).require_grad()),
+            _ => param,
+        }
     }
 }
 

@@ -5,11 +5,10 @@ use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Tensor;
 use temper_data::random;
 use temper_encoder::reference::MODEL_FOLDER;
-use temper_encoder::{DropoutSites, Encoder, Network};
+use temper_encoder::{DropoutSites, Encoder};
 use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
@@ -17,8 +16,9 @@ use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::error::Error;
 use crate::judging::{prompts, score_name};
+use crate::learner::Learner;
 use crate::losses::LossInput;
-use crate::optimizer::{NamedGradients, Optimizer};
+use crate::optimizer::Optimizer;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::schedule::Schedule;
@@ -74,9 +74,7 @@ pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Re
 struct Loop<'a> {
     job: &'a Job,
     order: &'a StepOrder<'a>,
-    /// Taken out only while the optimizer updates it.
-    network: Option<Network>,
-    optimizer: Optimizer,
+    learner: Learner,
     schedule: Schedule,
     state: State,
     sink: Sink,
@@ -101,16 +99,16 @@ impl<'a> Loop<'a> {
         observe: &'a mut dyn FnMut(&Event),
     ) -> Result<Self, Error> {
         let step = job.state.step;
-        let mut optimizer = Optimizer::new(&job.config.train);
-        if step > 0 {
-            checkpoint::read_optimizer(&job.folder.resolve(Which::Step(step))?, &mut optimizer, step)?;
-        }
+        let optimizer = if step > 0 {
+            checkpoint::read_optimizer(&job.folder.resolve(Which::Step(step))?, &job.config.train, step)?
+        } else {
+            Optimizer::new(&job.config.train)
+        };
         let clock = Clock { started: Instant::now(), since: Instant::now(), examples: 0, tokens: 0 };
         Ok(Self {
             job,
             order,
-            network: Some(job.prepared.encoder.network.clone().train()),
-            optimizer,
+            learner: Learner::new(job.prepared.encoder.network.clone(), optimizer),
             schedule: Schedule::new(&job.config.train, order.total_steps()),
             state: job.state.clone(),
             sink: Sink::resume(&job.folder, step)?,
@@ -159,10 +157,6 @@ impl<'a> Loop<'a> {
         })
     }
 
-    fn network(&self) -> &Network {
-        self.network.as_ref().expect("this is a bug: the network is only away during an update")
-    }
-
     fn emit(&mut self, event: Event) {
         (self.observe)(&event);
         for warning in self.sink.emit(event) {
@@ -195,21 +189,18 @@ impl<'a> Loop<'a> {
 
     /// One optimizer step: forward, loss, backward for every micro-batch, then clip and update.
     fn step(&mut self, batches: &[MicroBatch]) -> Result<(), Error> {
-        let mut gradients = NamedGradients::default();
         let mut loss = 0.0;
         for (index, batch) in batches.iter().enumerate() {
-            loss += self.forward_backward(batch, index, batches.len(), &mut gradients);
+            loss += self.forward_backward(batch, index, batches.len());
         }
         loss /= batches.len() as f64;
-        self.norm = gradients.norm();
+        self.norm = self.learner.gradient_norm();
         for (what, value) in [("loss", loss), ("gradient norm", self.norm)] {
             if !value.is_finite() {
                 return Err(self.not_finite(what, value, batches));
             }
         }
-        let learning_rate = self.schedule.at(self.state.step);
-        let optimizer = &mut self.optimizer;
-        self.network = self.network.take().map(|n| optimizer.update(n, gradients, self.norm, learning_rate));
+        self.learner.update(self.norm, self.schedule.at(self.state.step));
         self.state.step += 1;
         self.state.loss_sum += loss;
         self.state.loss_count += 1;
@@ -222,23 +213,16 @@ impl<'a> Loop<'a> {
         Ok(())
     }
 
-    fn forward_backward(
-        &self,
-        batch: &MicroBatch,
-        index: usize,
-        of: usize,
-        gradients: &mut NamedGradients,
-    ) -> f64 {
+    fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> f64 {
         let contract = &self.job.prepared.encoder.contract;
         let stream = format!("dropout/{index}");
         let dropout = DropoutSites::on(random::key(self.job.config.seed, &stream, self.state.step));
-        let network = self.network();
-        let pooled = network.forward(contract, &batch.packed, &dropout);
+        let pooled = self.learner.forward(contract, &batch.packed, dropout);
         let columns = split_columns(pooled, batch.text_ids.len());
         let input = LossInput { columns, labels: batch.labels.clone(), text_ids: batch.text_ids.clone() };
         let loss = self.job.prepared.loss.forward(input);
         let value = f64::from(loss.clone().into_scalar::<f32>());
-        gradients.add(network, loss.backward(), 1.0 / of as f64);
+        self.learner.backward(loss.mul_scalar(1.0 / of as f64));
         value
     }
 
@@ -260,8 +244,8 @@ impl<'a> Loop<'a> {
     }
 
     /// The encoder with the parameters of this step.
-    fn encoder(&self) -> Encoder {
-        self.job.prepared.encoder.with_network(self.network().valid())
+    fn encoder(&mut self) -> Encoder {
+        self.job.prepared.encoder.with_network(self.learner.caught_up().0)
     }
 
     /// Scores every task; says whether this is the best so far.
@@ -368,7 +352,9 @@ impl<'a> Loop<'a> {
         let (folder, step, started) = (&self.job.folder, self.state.step, Instant::now());
         self.state.elapsed_seconds = self.elapsed_seconds();
         self.sync();
-        checkpoint::save(&folder.checkpoint(step), &self.encoder(), &self.optimizer, &self.state)?;
+        let (network, optimizer) = self.learner.caught_up();
+        let encoder = self.job.prepared.encoder.with_network(network);
+        checkpoint::save(&folder.checkpoint(step), &encoder, optimizer, &self.state)?;
         let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
         folder.write_index(&index)?;
         folder.prune(&index)?;

@@ -1,0 +1,92 @@
+//! The gradients of one optimizer step, added over its forward passes.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Gradients, Tensor};
+use temper_encoder::Network;
+use temper_encoder::parameters::file_name;
+use temper_kernels::{RowGradient, sum_of_squares};
+
+/// The gradient of one parameter.
+#[derive(Debug)]
+pub enum Gradient {
+    /// Of every element, flat.
+    Dense(Tensor<1>),
+    /// Of those rows of a table that were looked up.
+    Rows(RowGradient),
+}
+
+impl Gradient {
+    fn add(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => Self::Dense(a + b),
+            (Self::Rows(a), Self::Rows(b)) => Self::Rows(a.add(&b)),
+            _ => panic!("this is a bug: a table's gradient comes in rows always or never"),
+        }
+    }
+
+    fn sum_of_squares(&self) -> f64 {
+        match self {
+            Self::Dense(gradient) => sum_of_squares(gradient),
+            Self::Rows(gradient) => gradient.sum_of_squares(),
+        }
+    }
+}
+
+/// Gradients by parameter name. Parameters that took no part have none and are not updated.
+#[derive(Debug, Default)]
+pub struct NamedGradients(BTreeMap<String, Gradient>);
+
+impl NamedGradients {
+    /// Adds a network's gradients; `word_rows` is what the forward pass's [`temper_encoder::Pass`] took.
+    pub fn add(&mut self, network: &Network, gradients: Gradients, word_rows: Option<RowGradient>) {
+        let word_rows = word_rows.map(|rows| (network.transformer.word_table(), rows));
+        network.visit(&mut Taker { path: Vec::new(), gradients, word_rows, into: self });
+    }
+
+    /// The global L2 norm, the same bytes at any thread count.
+    pub fn norm(&self) -> f64 {
+        self.0.values().map(Gradient::sum_of_squares).sum::<f64>().sqrt()
+    }
+
+    /// Takes out one parameter's gradient.
+    pub fn remove(&mut self, name: &str) -> Option<Gradient> {
+        self.0.remove(name)
+    }
+
+    fn add_one(&mut self, name: String, gradient: Gradient) {
+        let sum = match self.remove(&name) {
+            Some(before) => before.add(gradient),
+            None => gradient,
+        };
+        self.0.insert(name, sum);
+    }
+}
+
+struct Taker<'a> {
+    path: Vec<String>,
+    gradients: Gradients,
+    word_rows: Option<(ParamId, RowGradient)>,
+    into: &'a mut NamedGradients,
+}
+
+impl ModuleVisitor for Taker<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = match self.word_rows.take_if(|(table, _)| *table == param.id) {
+            Some((_, rows)) => Some(Gradient::Rows(rows)),
+            None => param.val().grad_remove(&mut self.gradients).map(|g| Gradient::Dense(g.reshape([-1]))),
+        };
+        if let Some(gradient) = gradient {
+            self.into.add_one(file_name(&self.path), gradient);
+        }
+    }
+}
