@@ -60,7 +60,9 @@ impl Attention {
         let work: usize = self.offsets.lengths().map(|length| length * length * self.heads).sum();
         if work < PARALLEL {
             let mut scratch = S::default();
-            tasks.iter().for_each(|t| task(&mut scratch, t));
+            for t in &tasks {
+                task(&mut scratch, t);
+            }
         } else {
             tasks.par_iter().for_each_init(S::default, task);
         }

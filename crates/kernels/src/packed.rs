@@ -50,9 +50,10 @@ impl PackedLinear {
             }
             LinearPrecision::Int8 => Weight::Int8(Quantized::new(elements(&joined), depth)),
         };
-        let bias = match biases.is_empty() {
-            true => Vec::new(),
-            false => elements(&primitive(Tensor::cat(biases, 0).inner())).to_vec(),
+        let bias = if biases.is_empty() {
+            Vec::new()
+        } else {
+            elements(&primitive(Tensor::cat(biases, 0).inner())).to_vec()
         };
         Some(Self { weight, bias })
     }
