@@ -273,10 +273,12 @@ mod tests {
 
         /// Zero first moments; the second moments of the first rows are not.
         fn moments(&self) -> [Tensor<1>; 2] {
-            let zeros = Tensor::<1>::zeros([ROWS * self.width], &Device::flex());
-            let rows = Tensor::<1>::full([3 * self.width], 1e-4, &Device::flex());
-            let second = zeros.clone().slice_assign([0..3 * self.width], rows);
-            [zeros, second]
+            let (first, mut second) = (vec![0.0; ROWS * self.width], vec![0.0; ROWS * self.width]);
+            second[..3 * self.width].fill(1e-4f32);
+            [first, second].map(|x| {
+                let data = TensorData::new(x, [ROWS * self.width]);
+                Tensor::from_data(data, &Device::flex())
+            })
         }
 
         /// Bits of the table and both moments after the dense update of every row at every step.

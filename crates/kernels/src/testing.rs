@@ -68,10 +68,11 @@ pub(crate) fn assert_agree(
     }
 }
 
-/// Asserts equality to 2e-5 of the largest entry.
+/// Asserts equality to 2e-5 of the largest entry, or to 2e-7 where all are small: a gradient that is zero comes from
+/// numbers around one, and is their rounding.
 pub(crate) fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+    let largest = expected.iter().fold(1e-2f32, |m, x| m.max(x.abs()));
     for (i, (x, y)) in found.iter().zip(expected).enumerate() {
         assert!((x - y).abs() <= 2e-5 * largest, "{what}, element {i}: {x} for {y} (largest {largest})");
     }
