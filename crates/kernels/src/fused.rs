@@ -40,10 +40,10 @@ pub(crate) fn fits<const D: usize>(x: &Tensor<D>) -> bool {
 }
 
 /// Runs `op` on one to five, or seven, tensors that [`fits`] accepted.
-pub(crate) fn run(
+pub(crate) fn run<const D: usize>(
     inputs: Vec<DispatchTensor>,
     op: impl FnOnce(Vec<FlexTensor>, bool) -> Forward + 'static,
-) -> Tensor<2> {
+) -> Tensor<D> {
     let count = inputs.len();
     let mut inputs = inputs.into_iter();
     let mut next = || inputs.next().expect("this is a bug: the inputs were counted");

@@ -27,6 +27,7 @@ mod offsets;
 mod packed;
 mod plain;
 mod pooling;
+mod ranking;
 mod row_adamw;
 mod row_gradient;
 mod rows;
@@ -290,6 +291,30 @@ pub fn normalize(x: Tensor<2>) -> Tensor<2> {
     fused::run(vec![x.into_dispatch()], normalize::forward)
 }
 
+/// The mean cross-entropy of `scale * anchors candidates^T`, where the right answer of row i is column i. `excluded`
+/// holds (row, column) of candidates that are neither right nor wrong.
+///
+/// # Shapes
+/// - anchors: `[batch, dim]`
+/// - candidates: `[batch or more, dim]`
+/// - output: `[1]`
+pub fn ranking_loss(
+    anchors: Tensor<2>,
+    candidates: Tensor<2>,
+    scale: f64,
+    excluded: Vec<(usize, usize)>,
+) -> Tensor<1> {
+    let ([batch, dim], [count, other_dim]) = (anchors.dims(), candidates.dims());
+    assert!(batch <= count && dim == other_dim, "this is a bug: rows without their candidates");
+    if !(fits(&anchors) && fits(&candidates)) {
+        return plain::ranking_loss(anchors, candidates, scale, &excluded);
+    }
+    let op = ranking::Ranking::new(scale, excluded);
+    fused::run(vec![anchors.into_dispatch(), candidates.into_dispatch()], move |inputs, track| {
+        op.forward(inputs, track)
+    })
+}
+
 /// One [`AdamW`] step over one parameter; returns the new parameter, `m` and `v`.
 ///
 /// Works on the inner tensors, without autodiff. On CPU those that nobody else holds are updated in place.
@@ -347,6 +372,7 @@ mod tests {
             ("mean", pool(x.clone(), &offsets, Pool::Mean)),
             ("max", pool(x.clone(), &offsets, Pool::Max)),
             ("normalize", normalize(x.clone())),
+            ("ranking_loss", ranking_loss(x.clone(), of(7, 8, 4), 0.5, vec![(0, 3)]).unsqueeze()),
         ]
     }
 

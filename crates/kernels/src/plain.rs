@@ -5,6 +5,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
+use crate::ranking::EXCLUDED;
 use crate::{Activation, AdamW, Dropout, EmbedInput, Offsets, Pool};
 
 /// Added to a padded score before softmax or max: exp of it is exactly 0 in f32, and it is finite in f16.
@@ -193,6 +194,27 @@ pub(crate) fn normalize(x: Tensor<2>) -> Tensor<2> {
     // Clamping under the root equals `x / max(norm, 1e-12)` and keeps the gradient of a zero row finite.
     let norm = x.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
     x / norm
+}
+
+pub(crate) fn ranking_loss(
+    anchors: Tensor<2>,
+    candidates: Tensor<2>,
+    scale: f64,
+    excluded: &[(usize, usize)],
+) -> Tensor<1> {
+    let ([batch, _], [count, _]) = (anchors.dims(), candidates.dims());
+    let mut scores = anchors.matmul(candidates.transpose()) * scale;
+    if !excluded.is_empty() {
+        let mut mask = vec![0.0; batch * count];
+        for (row, column) in excluded {
+            mask[row * count + column] = EXCLUDED;
+        }
+        let mask = float_tensor(mask, &scores).reshape([batch, count]);
+        scores = scores + mask;
+    }
+    let right: Vec<u32> = (0..batch as u32).collect();
+    let right = int_tensor(&right, &scores.device()).reshape([batch, 1]);
+    activation::log_softmax(scores, 1).gather(1, right).mean().neg()
 }
 
 pub(crate) fn adamw<const D: usize>(
