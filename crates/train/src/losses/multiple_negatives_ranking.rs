@@ -5,10 +5,11 @@
 //! then all negatives. Columns: anchor, positive, any number of negatives; no labels. Reference:
 //! sentence-transformers' `MultipleNegativesRankingLoss`.
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use std::collections::{BTreeSet, HashMap};
+
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use temper_kernels::normalize;
+use temper_kernels::{normalize, ranking_loss};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,46 +48,40 @@ impl MultipleNegativesRanking {
         let anchors = columns.next().expect("this is a bug: no anchor column");
         let documents: Vec<_> = columns.collect();
         let positives = documents[0].clone();
-        let scores = anchors.clone().matmul(Tensor::cat(documents, 0).transpose()).mul_scalar(self.scale);
-        let forward = self.cross_entropy(scores, &text_ids[0], &text_ids[1..]);
+        let documents = Tensor::cat(documents, 0);
+        let forward = self.direction(anchors.clone(), documents, &text_ids[0], &text_ids[1..]);
         if !self.symmetric {
             return forward;
         }
-        let scores = positives.matmul(anchors.transpose()).mul_scalar(self.scale);
-        let backward = self.cross_entropy(scores, &text_ids[1], &text_ids[..1]);
+        let backward = self.direction(positives, anchors, &text_ids[1], &text_ids[..1]);
         (forward + backward).div_scalar(2.0)
     }
 
-    /// Cross-entropy where row i belongs to column i; `text_ids` are those of the rows and of the candidate columns.
-    fn cross_entropy(&self, scores: Tensor<2>, rows: &[u64], candidates: &[Vec<u64>]) -> Tensor<1> {
-        let device = scores.device();
-        let [batch, width] = scores.dims();
-        let scores = match self.mask_duplicates.then(|| duplicate_mask(rows, candidates)).flatten() {
-            Some(mask) => scores + Tensor::from_data(TensorData::new(mask, [batch, width]), &device),
-            None => scores,
-        };
-        let targets = Tensor::<2, Int>::from_data(
-            TensorData::new((0..batch as i64).collect::<Vec<_>>(), [batch, 1]),
-            &device,
-        );
-        log_softmax(scores, 1).gather(1, targets).mean().neg()
+    /// The loss of each anchor telling its own candidate from the others.
+    fn direction(
+        &self,
+        anchors: Tensor<2>,
+        candidates: Tensor<2>,
+        anchor_ids: &[u64],
+        candidate_ids: &[Vec<u64>],
+    ) -> Tensor<1> {
+        let excluded = if self.mask_duplicates { duplicates(anchor_ids, candidate_ids) } else { Vec::new() };
+        ranking_loss(anchors, candidates, self.scale, excluded)
     }
 }
 
-/// What is added to `[batch, candidates]` scores: a large negative number where a candidate is a duplicate of a right
-/// answer. None when nothing repeats, so that the arithmetic is then exactly the unmasked one.
-fn duplicate_mask(rows: &[u64], candidates: &[Vec<u64>]) -> Option<Vec<f32>> {
-    let batch = rows.len();
-    let flat: Vec<u64> = candidates.iter().flatten().copied().collect();
-    let right = |i: usize, j: usize| {
-        // A right answer of row i: its own, or that of a row with the same text.
-        (0..batch).any(|k| (k == i || rows[k] == rows[i]) && flat[k] == flat[j])
-    };
-    let mask: Vec<f32> = (0..batch)
-        .flat_map(|i| (0..flat.len()).map(move |j| (i, j)))
-        .map(|(i, j)| if j != i && right(i, j) { -1e9 } else { 0.0 })
-        .collect();
-    mask.iter().any(|m| *m != 0.0).then_some(mask)
+/// The (row, candidate) of duplicates of a right answer: a row's own, or that of a row with the same text.
+fn duplicates(rows: &[u64], candidates: &[Vec<u64>]) -> Vec<(usize, usize)> {
+    let mut answers: HashMap<u64, BTreeSet<u64>> = HashMap::new();
+    for (row, answer) in rows.iter().zip(&candidates[0]) {
+        answers.entry(*row).or_default().insert(*answer);
+    }
+    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (place, text) in candidates.iter().flatten().enumerate() {
+        places.entry(*text).or_default().push(place);
+    }
+    let repeated = |i: usize| answers[&rows[i]].iter().flat_map(|answer| &places[answer]);
+    (0..rows.len()).flat_map(|i| repeated(i).filter(move |j| **j != i).map(move |j| (i, *j))).collect()
 }
 
 #[cfg(test)]
@@ -94,22 +89,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_repeats_no_mask() {
-        assert_eq!(duplicate_mask(&[1, 2], &[vec![3, 4]]), None);
+    fn nothing_repeats_nothing_is_excluded() {
+        assert_eq!(duplicates(&[1, 2], &[vec![3, 4], vec![5, 5]]), []);
     }
 
     #[test]
     fn an_equal_positive_is_no_negative() {
-        let mask = duplicate_mask(&[1, 2, 3], &[vec![7, 8, 7]]).unwrap_or_default();
-        assert_eq!(
-            mask.iter().map(|m| *m != 0.0).collect::<Vec<_>>(),
-            [false, false, true, false, false, false, true, false, false]
-        );
+        assert_eq!(duplicates(&[1, 2, 3], &[vec![7, 8, 7]]), [(0, 2), (2, 0)]);
+    }
+
+    #[test]
+    fn an_equal_negative_is_none() {
+        assert_eq!(duplicates(&[1, 2], &[vec![7, 8], vec![8, 9]]), [(1, 2)]);
     }
 
     #[test]
     fn the_positive_of_an_equal_anchor_is_no_negative() {
-        let mask = duplicate_mask(&[1, 1], &[vec![7, 8]]).unwrap_or_default();
-        assert_eq!(mask, [0.0, -1e9, -1e9, 0.0]);
+        assert_eq!(duplicates(&[1, 1], &[vec![7, 8]]), [(0, 1), (1, 0)]);
     }
 }
