@@ -53,8 +53,6 @@ type Contender = Box<dyn FnMut(usize) -> Duration>;
 
 fn main() {
     let threads = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
-    // SAFETY: no other thread runs yet.
-    unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool");
     println!("GF/s in f32, threads: {threads}, {}\n", temper_kernels::instruction_set());
     println!("| model | product | m | n | k | temper | packed once | gemm | matrixmultiply |");
@@ -69,17 +67,16 @@ fn main() {
                 for product in products {
                     let [m, n, k] = layer.sizes(*product);
                     let [own, packed, gemm, matrixmultiply] = measure(layer, *product, threads);
-                    let packed = if packed.is_nan() { "-".to_owned() } else { format!("{packed:.0}") };
-                    println!(
-                        "| {model} | {product:?} | {m} | {n} | {k} | {own:.0} | {packed} | {gemm:.0} | {matrixmultiply:.0} |"
-                    );
+                    let cells = [own, packed, gemm, matrixmultiply]
+                        .map(|rate| if rate.is_nan() { "-".to_owned() } else { format!("{rate:.0}") });
+                    println!("| {model} | {product:?} | {m} | {n} | {k} | {} |", cells.join(" | "));
                 }
             }
         }
     }
 }
 
-/// GF/s of each contender; NaN of one that has no such product.
+/// GF/s of each contender; NaN of one that has no such product, or no threads.
 fn measure(layer: Layer, product: Product, threads: usize) -> [f64; 4] {
     let operations = 2.0 * layer.sizes(product).iter().map(|&size| size as f64).product::<f64>();
     let repeats = (WORK / operations).ceil() as usize;
@@ -87,7 +84,7 @@ fn measure(layer: Layer, product: Product, threads: usize) -> [f64; 4] {
         Some(temper(layer, product)),
         (product == Product::Forward).then(|| packed(layer)),
         Some(gemm(layer, product, threads)),
-        Some(matrixmultiply(layer, product)),
+        (threads == 1).then(|| matrixmultiply(layer, product)),
     ];
     let mut seconds = [const { Vec::new() }; 4];
     for turn in 0..=TURNS {
