@@ -8,10 +8,6 @@ use std::time::Instant;
 use clap::Parser;
 use temper_encoder::{LinearPrecision, ReadOptions};
 
-// The binary's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Queries before the clock starts.
 const WARM_UP: usize = 20;
 

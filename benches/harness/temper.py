@@ -35,7 +35,8 @@ class Temper:
         config.write_text("[model]\n[data]\ntrain = []\n", encoding="utf-8")
         shutil.rmtree(run, ignore_errors=True)
         overrides = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
-        return numbers(self.run("train", config, "--run", run, *overrides, threads=threads))
+        measured = numbers(self.run("train", config, "--run", run, *overrides, threads=threads))
+        return measured | {"seconds": loop_seconds(Path(run))}
 
     def scores(self, model, pairs, length, precision="f32"):
         """The judge of everyone's export."""
@@ -73,6 +74,12 @@ class Temper:
 def precision_flags(precision):
     # f32 is the default, and older binaries have no flag for it.
     return [] if precision == "f32" else ["--precision", precision]
+
+
+def loop_seconds(run):
+    """From the first batch to the last optimizer step, as the peers' loops are timed."""
+    events = map(json.loads, (run / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    return [event["elapsed_seconds"] for event in events if event["event"] == "step"][-1]
 
 
 def numbers(measured):

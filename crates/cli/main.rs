@@ -27,10 +27,6 @@ use clap::Parser;
 
 use terminal::Terminal;
 
-// Training and embedding free and take large buffers all the time; this allocator keeps their pages.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Fine-tune, judge, use and export sentence encoders.
 #[derive(Parser)]
 #[command(name = "temper", version, max_term_width = 100, after_help = AFTER_HELP)]

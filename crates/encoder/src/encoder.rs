@@ -17,7 +17,7 @@ use crate::weights::NamedTensor;
 use crate::{Error, fingerprint, parameters};
 
 /// Tokens of one forward pass while embedding: enough to keep the cores busy, few enough for the cache.
-const BATCH_TOKENS: usize = 4096;
+const BATCH_TOKENS: usize = 2048;
 
 /// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
 #[derive(Debug, Clone)]

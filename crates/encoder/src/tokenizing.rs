@@ -112,8 +112,13 @@ impl Tokenizer {
         prompt: Option<&str>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         let prompt = prompt.unwrap_or_default();
-        let inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
-        let encodings = tokenizer.encode_batch_fast(inputs, true).map_err(|e| error(&self.path, e))?;
+        let mut inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
+        let encodings = match inputs.len() {
+            // A batch would go through the thread pool, which for one text costs more than the text.
+            1 => tokenizer.encode_fast(inputs.remove(0), true).map(|encoding| vec![encoding]),
+            _ => tokenizer.encode_batch_fast(inputs, true),
+        };
+        let encodings = encodings.map_err(|e| error(&self.path, e))?;
         Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
     }
 

@@ -14,10 +14,6 @@ use temper_kernels::{
     linear, normalize, pool, ranking_loss,
 };
 
-/// The allocator of the binary `temper`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SEQUENCES: usize = 64;
 const TOKENS: usize = 64 * 27;
 const DIM: usize = 384;
@@ -138,6 +134,7 @@ fn threads(count: usize) -> ThreadPool {
 }
 
 fn main() {
+    temper_kernels::keep_pages();
     divan::main();
 }
 

@@ -12,10 +12,6 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Distribution, Tensor};
 use temper_kernels::{Activation, LinearPrecision, PackedLinear, linear};
 
-/// The allocator of the binary `temper`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Turns of each contender.
 const TURNS: usize = 9;
 
@@ -52,6 +48,7 @@ struct Layer {
 type Contender = Box<dyn FnMut(usize) -> Duration>;
 
 fn main() {
+    temper_kernels::keep_pages();
     let threads = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool");
     println!("GF/s in f32, threads: {threads}, {}\n", temper_kernels::instruction_set());

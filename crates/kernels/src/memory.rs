@@ -1,30 +1,41 @@
 //! The allocator's pages: those of one step serve the next.
 
-use libmimalloc_sys::{mi_option_set, mi_option_t};
-
-/// `mi_option_purge_delay` of mimalloc 3 (its `mimalloc.h`), which the bindings do not name.
-const PURGE_DELAY: mi_option_t = 15;
-
-/// Tells mimalloc, where it is the global allocator, to keep the pages that were freed. A step frees and takes the
-/// same hundreds of megabytes again; given back to the system in between, they come back as page faults and zeroing,
-/// an eighth of a training step.
+/// Tells the C library's allocator to keep the pages that were freed. A step frees and takes the same hundreds of
+/// megabytes again; given back to the system in between, they come back as page faults and zeroing, an eighth of a
+/// training step. Does nothing where the C library is not glibc.
+///
+/// Measured on fine-tuning MiniLM, two threads, medians of three: glibc as it is 34.0 pairs/s and 792 MB, told to keep
+/// its pages 37.7 and 796, mimalloc 3 told the same 36.8 and 915.
 pub fn keep_pages() {
-    // SAFETY: takes two numbers and stores one, in a table that holds every option of the version it is compiled from.
-    unsafe { mi_option_set(PURGE_DELAY, -1) };
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: `mallopt` stores numbers. A refused one changes nothing but speed, so the results are not looked at.
+        unsafe {
+            // No block outside the heap, so that those of a checkpoint fit where those of a step were.
+            libc::mallopt(libc::M_MMAP_MAX, 0);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            libc::mallopt(libc::M_ARENA_MAX, 1);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use libmimalloc_sys::mi_option_get;
+    /// Bytes of the heap that this process has from the system.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn heap() -> usize {
+        // SAFETY: fills in a struct of numbers.
+        unsafe { libc::mallinfo2() }.arena
+    }
 
-    /// mimalloc's own default is 10 milliseconds (1000 in later versions); were the number that of another option,
-    /// this would not hold before and after.
     #[test]
-    fn the_option_is_the_delay() {
-        // SAFETY: reads one entry of the table of options.
-        let delay = || unsafe { mi_option_get(super::PURGE_DELAY) };
-        assert!(delay() >= 10, "{}", delay());
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn freed_pages_are_kept() {
         super::keep_pages();
-        assert_eq!(delay(), -1);
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        let held = heap();
+        assert!(held >= 64 << 20, "not from the heap: {held}");
+        drop(block);
+        assert!(heap() >= 64 << 20, "given back");
     }
 }
