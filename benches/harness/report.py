@@ -3,10 +3,10 @@ from . import bars
 
 HOW = """\
 Same files, in turn, round after round; cells are medians (smallest .. largest), scores are means over the seeds. Ratios
-count, not seconds: machines differ and drift. This is generous to the peers: their time is that of the loop alone,
-without imports, loading and saving, while temper's training and embedding are whole processes, from start to written
-result. Peak memory is that of the process, for peers without the CUDA libraries that PyPI's torch maps on any machine.
-Tokens are real ones, without padding."""
+count, not seconds: machines differ and drift. Training is timed from the first batch to the last step, of everybody.
+For embedding the peers' time is that of `encode` alone, without imports and loading, and temper's that of the whole
+process, from start to written result. Peak memory is that of the process, for peers without the CUDA libraries that
+PyPI's torch maps on any machine. Tokens are real ones, without padding."""
 
 MEANS = ("accuracy@1", "nDCG@10")
 

@@ -1,4 +1,4 @@
-"""temper's commands, each measured as a whole process: start, reading the model, the work, writing the result."""
+"""temper's commands, each a process of its own; embedding is timed as a whole one, training by its loop."""
 import json
 import shutil
 import subprocess
