@@ -56,7 +56,10 @@ impl<'a> Plain<'a> {
             Event::Saved { step, path, reason } if reason != "evaluation" => {
                 self.print(&format!("step {step}  saved {path} ({reason})"), false);
             }
-            Event::Saved { .. } | Event::Finished { .. } => {}
+            Event::Similarities { .. }
+            | Event::WorstQueries { .. }
+            | Event::Saved { .. }
+            | Event::Finished { .. } => {}
         }
     }
 

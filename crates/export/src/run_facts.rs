@@ -70,7 +70,12 @@ impl RunFacts {
                     }
                     self.metric = Some(metric);
                 }
-                Event::Step { .. } | Event::Saved { .. } | Event::Warned { .. } | Event::Finished { .. } => {}
+                Event::Step { .. }
+                | Event::Similarities { .. }
+                | Event::WorstQueries { .. }
+                | Event::Saved { .. }
+                | Event::Warned { .. }
+                | Event::Finished { .. } => {}
             }
         }
     }

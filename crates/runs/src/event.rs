@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::number;
+use crate::{Histogram, WorstQuery, number};
 
 /// Something that happened in a run, at an optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub enum Event {
         tokens_per_second: f64,
         /// Since training began, without the time between an interruption and its resume.
         elapsed_seconds: f64,
+        /// The process's memory that is in RAM, in bytes; absent where the system does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory: Option<u64>,
     },
     /// The evaluators gave their scores.
     Evaluated {
@@ -65,6 +68,26 @@ pub enum Event {
         best: bool,
         /// How long the evaluation took.
         elapsed_seconds: f64,
+    },
+    /// How similar the queries of an evaluation are to their positive and to the hardest of the other documents.
+    Similarities {
+        /// Optimizer steps taken; 0 is the baseline.
+        step: u64,
+        /// The evaluation set, as it prefixes its scores; empty where there is only one.
+        set: String,
+        /// Cosine of each query and its best positive.
+        positive: Histogram,
+        /// Cosine of each query and the document ranked highest that is not its positive.
+        hardest_negative: Histogram,
+    },
+    /// The queries of an evaluation that fared worst, worst first.
+    WorstQueries {
+        /// Optimizer steps taken; 0 is the baseline.
+        step: u64,
+        /// The evaluation set, as it prefixes its scores; empty where there is only one.
+        set: String,
+        /// A few dozen at most.
+        queries: Vec<WorstQuery>,
     },
     /// A checkpoint is complete.
     Saved {
@@ -116,6 +139,8 @@ impl Event {
             Self::Started { step, .. }
             | Self::Step { step, .. }
             | Self::Evaluated { step, .. }
+            | Self::Similarities { step, .. }
+            | Self::WorstQueries { step, .. }
             | Self::Saved { step, .. }
             | Self::Warned { step, .. }
             | Self::Finished { step, .. } => *step,
@@ -166,6 +191,7 @@ mod tests {
             examples_per_second: 1e300,
             tokens_per_second: f64::NAN,
             elapsed_seconds: 2.0,
+            memory: None,
         };
         let line = serde_json::to_string(&Stamped { time: 1e9, event }).unwrap();
         let back: Stamped = serde_json::from_str(&line).unwrap();

@@ -84,6 +84,7 @@ mod tests {
             examples_per_second: 10.0,
             tokens_per_second: 300.0,
             elapsed_seconds: step as f64,
+            memory: None,
         }
     }
 

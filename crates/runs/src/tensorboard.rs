@@ -118,9 +118,12 @@ fn scalars_of(event: &Event) -> Vec<(String, f64)> {
         Event::Evaluated { scores, .. } => {
             scores.iter().map(|(name, score)| (format!("eval/{name}"), *score)).collect()
         }
-        Event::Started { .. } | Event::Saved { .. } | Event::Warned { .. } | Event::Finished { .. } => {
-            Vec::new()
-        }
+        Event::Started { .. }
+        | Event::Similarities { .. }
+        | Event::WorstQueries { .. }
+        | Event::Saved { .. }
+        | Event::Warned { .. }
+        | Event::Finished { .. } => Vec::new(),
     }
 }
 

@@ -332,6 +332,7 @@ impl<'a> Loop<'a> {
             examples_per_second: self.clock.examples as f64 / seconds,
             tokens_per_second: self.clock.tokens as f64 / seconds,
             elapsed_seconds: self.elapsed_seconds(),
+            memory: None,
         };
         self.emit(event);
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
