@@ -1,9 +1,10 @@
 //! Text in, vectors out: a contract, its tokenizer and its network together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use rayon::prelude::*;
 use serde_json::Value;
 use temper_kernels::LinearPrecision;
 use temper_vectors::Embeddings;
@@ -16,8 +17,8 @@ use crate::tokenizing::Tokenizer;
 use crate::weights::NamedTensor;
 use crate::{Error, fingerprint, parameters};
 
-/// Tokens of one forward pass while embedding: enough to keep the cores busy, few enough for the cache.
-const BATCH_TOKENS: usize = 2048;
+/// Tokens of one forward pass while embedding, of which each thread does its own: few enough for its cache.
+const BATCH_TOKENS: usize = 512;
 
 /// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
 #[derive(Debug, Clone)]
@@ -119,27 +120,29 @@ impl Encoder {
         &self,
         texts: &[S],
         prompt: Option<&str>,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Embeddings, Error> {
         Ok(self.embed_tokens(&self.tokenizer.encode(texts, prompt)?, progress))
     }
 
     /// One vector for each text's token ids, as [`Tokenizer::encode`] gives them, in the order given.
-    pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut dyn FnMut(usize)) -> Embeddings {
+    pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut (dyn FnMut(usize) + Send)) -> Embeddings {
         let (full, dim) = (self.contract.full_dim(), self.contract.dim());
-        let mut values = vec![0.0; ids.len() * dim];
-        for batch in token_batches(ids) {
+        let done = Mutex::new((vec![0.0; ids.len() * dim], progress));
+        let embed = |batch: &Vec<usize>| {
             let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
-            // Within the pool, so that an op does not wake a thread of it to be told what to do.
-            let forward =
-                |_: &rayon::Scope<'_>| self.network.forward(&self.contract, &packed, &Pass::inference());
-            let output = parameters::values(rayon::scope(forward).inner());
-            for (row, index) in output.chunks_exact(full).zip(&batch) {
+            let output = self.network.forward(&self.contract, &packed, &Pass::inference());
+            let output = parameters::values(output.inner());
+            let (values, progress) = &mut *done.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, index) in output.chunks_exact(full).zip(batch) {
                 values[index * dim..(index + 1) * dim].copy_from_slice(&row[..dim]);
             }
             progress(batch.len());
-        }
-        Embeddings { dim, values }
+        };
+        // Each thread has a batch of its own, so that none waits for another op by op; those that run out of batches
+        // help with the others' ops. Within the pool, so that a single batch's ops need not wake it.
+        rayon::scope(|_| token_batches(ids).par_iter().with_max_len(1).for_each(embed));
+        Embeddings { dim, values: done.into_inner().unwrap_or_else(PoisonError::into_inner).0 }
     }
 }
 
