@@ -27,6 +27,13 @@ pub(crate) const BLOCK_ROWS: usize = 48;
 /// Products of pairs below which one thread is faster than two: some 10 us.
 const SERIAL: usize = 1 << 19;
 
+/// Panels that the left operand's rows must meet to be worth laying out in the order in which the tiles read them.
+const REPACK_PANELS: usize = 4;
+
+/// Rows a multiple of so many elements apart fall into the same few lines of the first cache (4 KiB, its sets times
+/// its lines), and drive each other out of it.
+const ALIASED: usize = 1024;
+
 /// `lhs rhs` on all threads of the pool; `finish` is called once for each row and range of columns, as soon as they
 /// are complete, with the row, the range's first column and the elements.
 pub(crate) fn product(
@@ -101,17 +108,29 @@ fn fill(
         (0..output.rows).for_each(|row| output.row(row).fill(0.0));
     }
     let by_depth = lhs.column_stride != 1;
+    let repack = panels.len() >= REPACK_PANELS && !by_depth && lhs.row_stride.is_multiple_of(ALIASED);
+    let mut left = LEFT.take();
     let mut edge = [0.0; MAX_TILE];
     for depths in blocks(rhs.depth) {
         let accumulate = accumulate || depths.start > 0;
+        if repack {
+            left = panels::pack_block(left, lhs.part(0..output.rows).t(), &depths, height);
+        }
         for panel in panels.clone() {
             let column = (panel - panels.start) * width;
             let whole = column + width <= output.columns;
             for row in (0..output.rows).step_by(height) {
                 let rows = height.min(output.rows - row);
+                let (lhs, lhs_stride, by_depth) = if repack {
+                    (left[row * depths.len()..].as_ptr(), height, true)
+                } else if by_depth {
+                    (lhs.at(row, depths.start), lhs.column_stride, true)
+                } else {
+                    (lhs.at(row, depths.start), lhs.row_stride, false)
+                };
                 let mut job = Job {
-                    lhs: lhs.at(row, depths.start),
-                    lhs_stride: if by_depth { lhs.column_stride } else { lhs.row_stride },
+                    lhs,
+                    lhs_stride,
                     panel: rhs.panel(&depths, panel).as_ptr(),
                     depth: depths.len(),
                     // SAFETY: `row` and `column` lie within the output.
@@ -140,6 +159,12 @@ fn fill(
             }
         }
     }
+    LEFT.set(left);
+}
+
+thread_local! {
+    /// The left operand's rows of a task, where they are laid out anew.
+    static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Elements of the largest tile of any instruction set.
@@ -191,9 +216,16 @@ mod tests {
 
     #[test]
     fn matches_a_sum_in_f64() {
-        for (m, n, k) in
-            [(1, 1, 1), (12, 32, 9), (64, 1, 20), (49, 65, 3000), (5, 6, 0), (0, 4, 2), (4, 0, 2)]
-        {
+        for (m, n, k) in [
+            (1, 1, 1),
+            (12, 32, 9),
+            (64, 1, 20),
+            (49, 65, 3000),
+            (25, 140, 2048),
+            (5, 6, 0),
+            (0, 4, 2),
+            (4, 0, 2),
+        ] {
             check(m, n, k);
         }
     }
