@@ -18,7 +18,7 @@ use rayon::prelude::*;
 pub(crate) use panels::Panels;
 pub(crate) use view::{Tile, Tiles, View};
 
-use panels::blocks;
+use panels::{Right, blocks};
 use tile::{Job, Kernels};
 
 /// Rows of one task.
@@ -48,7 +48,7 @@ pub(crate) fn product(
         let columns = panels.start * rhs.kernels.columns..(panels.end * rhs.kernels.columns).min(rhs.columns);
         // SAFETY: `tasks` splits the output without overlap.
         let mut tile = unsafe { tiles.tile([rows.start, columns.start], rows.len(), columns.len()) };
-        fill(&mut tile, false, 1.0, lhs.part(rows.clone()), rhs, panels);
+        fill(&mut tile, false, 1.0, lhs.part(rows.clone()), Right::Packed(rhs), panels);
         for (i, row) in rows.enumerate() {
             finish(row, columns.start, tile.row(i));
         }
@@ -72,9 +72,13 @@ pub(crate) fn multiply(output: &mut Tile<'_>, accumulate: bool, scale: f32, lhs:
     }
     assert_eq!((output.rows, output.columns), (lhs.rows, rhs.columns), "this is a bug: product shapes");
     assert_eq!(lhs.columns, rhs.rows, "this is a bug: product depths");
-    let rhs = Panels::pack_into(PANELS.take(), rhs, Kernels::best());
-    fill(output, accumulate, scale, lhs, &rhs, 0..rhs.count());
-    PANELS.set(rhs.into_buffer());
+    let kernels = Kernels::best();
+    if let Some(rhs) = Right::lying(rhs, kernels) {
+        return fill(output, accumulate, scale, lhs, rhs, 0..rhs.count());
+    }
+    let panels = Panels::pack_into(PANELS.take(), rhs, kernels);
+    fill(output, accumulate, scale, lhs, Right::Packed(&panels), 0..panels.count());
+    PANELS.set(panels.into_buffer());
 }
 
 /// Blocks of rows; and of panels, where the rows alone would not give every thread a few tasks.
@@ -96,22 +100,23 @@ fn fill(
     accumulate: bool,
     scale: f32,
     lhs: View<'_>,
-    rhs: &Panels,
+    rhs: Right<'_>,
     panels: Range<usize>,
 ) {
-    let (width, height) = (rhs.kernels.columns, rhs.kernels.height());
+    let kernels = rhs.kernels();
+    let (width, height) = (kernels.columns, kernels.height());
     assert!(
         output.columns.div_ceil(width) <= panels.len() && output.rows <= lhs.rows,
         "this is a bug: tiles"
     );
-    if rhs.depth == 0 && !accumulate {
+    if rhs.depth() == 0 && !accumulate {
         (0..output.rows).for_each(|row| output.row(row).fill(0.0));
     }
     let by_depth = lhs.column_stride != 1;
     let repack = panels.len() >= REPACK_PANELS && !by_depth && lhs.row_stride.is_multiple_of(ALIASED);
     let mut left = LEFT.take();
     let mut edge = [0.0; MAX_TILE];
-    for depths in blocks(rhs.depth) {
+    for depths in blocks(rhs.depth()) {
         let accumulate = accumulate || depths.start > 0;
         if repack {
             left = panels::pack_block(left, lhs.part(0..output.rows).t(), &depths, height);
@@ -119,6 +124,8 @@ fn fill(
         for panel in panels.clone() {
             let column = (panel - panels.start) * width;
             let whole = column + width <= output.columns;
+            let (from, panel_stride) = rhs.panel(&depths, panel);
+            let start = if accumulate { std::ptr::null() } else { rhs.start(panel) };
             for row in (0..output.rows).step_by(height) {
                 let rows = height.min(output.rows - row);
                 let (lhs, lhs_stride, by_depth) = if repack {
@@ -131,7 +138,9 @@ fn fill(
                 let mut job = Job {
                     lhs,
                     lhs_stride,
-                    panel: rhs.panel(&depths, panel).as_ptr(),
+                    panel: from,
+                    panel_stride,
+                    start,
                     depth: depths.len(),
                     // SAFETY: `row` and `column` lie within the output.
                     out: unsafe { output.start.add(row * output.row_stride + column) },
@@ -139,7 +148,7 @@ fn fill(
                     scale,
                     accumulate,
                 };
-                let kernel = rhs.kernels.get(rows, by_depth);
+                let kernel = kernels.get(rows, by_depth);
                 if whole {
                     // SAFETY: the operands hold what the job names (`View`, `Panels`), and `rows` by `width` elements
                     // of the output are this caller's.

@@ -23,6 +23,66 @@ pub(crate) struct Panels {
     pub(crate) depth: usize,
     pub(crate) columns: usize,
     pub(crate) kernels: Kernels,
+    /// What each column's sums start from, as wide as the panels; empty for zeros.
+    bias: Vec<f32>,
+}
+
+/// The right operand as the tiles read it.
+#[derive(Clone, Copy)]
+pub(super) enum Right<'a> {
+    Packed(&'a Panels),
+    /// Rows as they lie, each a whole number of tiles wide.
+    Lying(View<'a>, Kernels),
+}
+
+impl<'a> Right<'a> {
+    /// The matrix where it lies, if the tiles can read it there and so few times that packing would cost more.
+    pub(super) fn lying(rhs: View<'a>, kernels: Kernels) -> Option<Self> {
+        /// Rows, some KiB apart, that the first cache holds at once.
+        const ROWS: usize = 64;
+        let fits = rhs.column_stride == 1 && rhs.columns.is_multiple_of(kernels.columns) && rhs.rows <= ROWS;
+        fits.then_some(Self::Lying(rhs, kernels))
+    }
+
+    pub(super) fn kernels(self) -> Kernels {
+        match self {
+            Self::Packed(panels) => panels.kernels,
+            Self::Lying(_, kernels) => kernels,
+        }
+    }
+
+    pub(super) fn depth(self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.depth,
+            Self::Lying(rows, _) => rows.rows,
+        }
+    }
+
+    /// Number of panels side by side.
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.count(),
+            Self::Lying(rows, kernels) => rows.columns / kernels.columns,
+        }
+    }
+
+    /// Where a block's part of one panel begins, and the distance between its rows.
+    pub(super) fn panel(self, depths: &Range<usize>, panel: usize) -> (*const f32, usize) {
+        match self {
+            Self::Packed(panels) => (panels.panel(depths, panel).as_ptr(), panels.kernels.columns),
+            Self::Lying(rows, kernels) => (rows.at(depths.start, panel * kernels.columns), rows.row_stride),
+        }
+    }
+
+    /// What a panel's sums start from; null for zeros.
+    pub(super) fn start(self, panel: usize) -> *const f32 {
+        match self {
+            Self::Packed(Panels { bias, kernels, .. }) if !bias.is_empty() => {
+                bias[panel * kernels.columns..][..kernels.columns].as_ptr()
+            }
+            _ => std::ptr::null(),
+        }
+    }
 }
 
 impl Panels {
@@ -50,7 +110,18 @@ impl Panels {
         }
         // SAFETY: the blocks cover the depth and their panels the columns, and `fill` wrote every element.
         unsafe { data.set_len(len) };
-        Self { data, depth: rhs.rows, columns: rhs.columns, kernels }
+        Self { data, depth: rhs.rows, columns: rhs.columns, kernels, bias: Vec::new() }
+    }
+
+    /// Has each column's sums start from its bias; an empty one is none.
+    pub(crate) fn with_bias(mut self, bias: &[f32]) -> Self {
+        let fits = bias.is_empty() || bias.len() == self.columns && self.depth > 0;
+        assert!(fits, "this is a bug: a bias of another width, or on no product");
+        self.bias = bias.to_vec();
+        if !bias.is_empty() {
+            self.bias.resize(self.count() * self.kernels.columns, 0.0);
+        }
+        self
     }
 
     /// The buffer, to serve again.
