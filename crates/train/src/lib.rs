@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod details;
 mod error;
 pub mod gradients;
 mod judging;
