@@ -280,7 +280,9 @@ impl<'a> Loop<'a> {
             best,
             elapsed_seconds: started.elapsed().as_secs_f64(),
         });
-        details.into_iter().for_each(|event| self.emit(event));
+        for event in details {
+            self.emit(event);
+        }
         Ok(best)
     }
 
