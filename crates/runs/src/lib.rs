@@ -18,6 +18,7 @@ mod reference;
 mod sealed;
 mod similarities;
 mod sink;
+mod summaries;
 mod tail;
 mod tensorboard;
 
