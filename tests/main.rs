@@ -9,6 +9,7 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod judging;
 mod place;
 mod resume;
 

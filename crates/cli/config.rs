@@ -38,7 +38,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 22] = [
+const UNSET: [(&str, &str, &str); 23] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.fresh", "{ hidden_size = 256 }", "model.base is the start"),
@@ -46,6 +46,7 @@ const UNSET: [(&str, &str, &str); 22] = [
     ("model.max_seq_length", "128", "the base's own"),
     ("model.dropout", "0.1", "the base's own"),
     ("data.eval", "[\"dev.jsonl\"]", "a part of the training examples is held out"),
+    ("data.exclude", "[\"runs/x/exclusions.jsonl\"]", "nothing"),
     ("data.max_train_samples", "10000", "all"),
     ("data.max_eval_samples", "1000", "all"),
     ("data.label_range", "[0.0, 1.0]", "what the loss can learn from"),

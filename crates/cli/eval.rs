@@ -7,6 +7,7 @@ use serde_json::json;
 use temper_data::{ColumnMap, OnBadRow, ReadOptions};
 use temper_eval::{Prompts, Scores, Task};
 use temper_export::RunFacts;
+use temper_runs::WorstQuery;
 
 use crate::columns;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
@@ -24,6 +25,7 @@ Examples:
   temper eval MODEL dev.jsonl
   temper eval runs/shop dev.jsonl sts.tsv --json > scores.jsonl
   temper eval MODEL scifact/ --split dev
+  temper eval MODEL dev.jsonl --worst 10
   temper eval MODEL faq.csv --columns anchor=question,positive=answer")]
 pub struct Args {
     #[command(flatten)]
@@ -48,6 +50,9 @@ pub struct Args {
     /// Prompt of documents and second sentences, by name
     #[arg(long, value_name = "NAME")]
     document_prompt: Option<String>,
+    /// Show the queries whose answer is ranked lowest, with what is ranked above it (retrieval only)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    worst: usize,
     /// Print one JSON object for each DATA
     #[arg(long)]
     json: bool,
@@ -69,10 +74,11 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     for (path, task) in args.data.iter().zip(&tasks) {
         let prompts = args.prompts(&opened, trained_with.as_ref(), task)?;
         let bar = terminal.progress("embedding", Some(task.size()));
-        let scores = task.evaluate(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
+        let judgement = task.judge(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
+        let (scores, worst) = (&judgement.scores, task.worst_queries(&judgement, args.worst));
         bar.finish_and_clear();
         if args.json {
-            terminal.print_json(&json!({
+            let mut line = json!({
                 "model": opened.reference,
                 "fingerprint": fingerprint,
                 "data": path,
@@ -81,9 +87,16 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
                 "prompts": {"first": prompts.first, "second": prompts.second},
                 "metric": task.default_metric(),
                 "scores": scores,
-            }))?;
+            });
+            if args.worst > 0 {
+                line["worst"] = json!(worst);
+            }
+            terminal.print_json(&line)?;
         } else {
-            terminal.print(report(path, task, &prompts, &scores))?;
+            terminal.print(report(path, task, &prompts, scores))?;
+            for query in &worst {
+                terminal.print(worst_query(query))?;
+            }
         }
     }
     Ok(())
@@ -123,6 +136,26 @@ fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> Strin
         format!("prompts: {} and {}\n", show(&prompts.first), show(&prompts.second))
     };
     format!("{head}{used}{}\n", scores_table(scores))
+}
+
+/// A query, its positive and the documents around it, each on a line; similarities in front.
+fn worst_query(worst: &WorstQuery) -> String {
+    let line = |mark: &str, score: f64, text: &str| format!("  {score:.4} {mark} {}", one_line(text));
+    let mut lines = vec![format!("rank {}: {}", worst.rank, one_line(&worst.query))];
+    lines.push(line("+", worst.score, &worst.positive));
+    lines.extend(worst.confusers.iter().map(|confuser| line("-", confuser.score, &confuser.text)));
+    lines.join("\n") + "\n"
+}
+
+/// A text on one line of sensible length.
+fn one_line(text: &str) -> String {
+    const SHOWN_CHARS: usize = 120;
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = line.char_indices().nth(SHOWN_CHARS) {
+        line.truncate(at);
+        line.push_str("...");
+    }
+    line
 }
 
 /// Metrics down, measures across.
@@ -166,6 +199,12 @@ mod tests {
         assert_eq!(split("cosine_accuracy@10"), ("accuracy@10", "cosine"));
         assert_eq!(split("spearman_max"), ("spearman", "max"));
         assert_eq!(split("max_f1_threshold"), ("f1_threshold", "max"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_stays_on_one_line() {
+        assert_eq!(one_line("a\n b"), "a b");
+        assert_eq!(one_line(&"\u{e4}".repeat(121)), "\u{e4}".repeat(120) + "...");
     }
 
     #[test]

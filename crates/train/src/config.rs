@@ -69,6 +69,10 @@ pub struct DataConfig {
     /// Evaluation files or BEIR folders; without one, a part of the training examples is held out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub eval: Vec<PathBuf>,
+    /// Files of pairs that are wrong, as the dashboard marks them (`exclusions.jsonl` of a run): neither learned from
+    /// nor judged by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<PathBuf>,
     /// Which column is what; recognised by the usual names when not given.
     #[serde(default)]
     pub columns: ColumnMap,

@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod details;
 mod error;
 pub mod gradients;
 mod judging;
@@ -20,7 +21,7 @@ mod start;
 pub use batches::{MicroBatch, StepOrder};
 pub use config::Config;
 pub use error::Error;
-pub use judging::{NamedTasks, prompts, read_judged};
+pub use judging::{NamedTasks, excluded_pairs, prompts, read_judged};
 pub use learner::Learner;
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};

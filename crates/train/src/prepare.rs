@@ -11,7 +11,7 @@ use temper_runs::DataFile;
 use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
-use crate::judging::{NamedTasks, leaks, mappings, metric, read_options, tasks};
+use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, read_options, tasks};
 use crate::losses::Loss;
 
 /// A run's ingredients, before its first step.
@@ -35,6 +35,8 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Examples held out of the training files, when no evaluation file was named.
     pub held_out: usize,
+    /// Examples left out because an exclusion file names them: of those to learn from, and of those to judge by.
+    pub excluded: [usize; 2],
 }
 
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
@@ -49,11 +51,29 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     loss.accepts(dataset.kind).map_err(Error::Plan)?;
     let mut files = data_files("train", &dataset);
     let mut mappings = mappings(&dataset);
-    let (dataset, tasks, held_out) = tasks(config, dataset, &mut files, &mut mappings, &mut warnings)?;
+    let mut pairs = excluded_pairs(&config.data.exclude)?;
+    for path in &config.data.exclude {
+        files.extend(hash_all("exclude", path)?);
+    }
+    // Behind the split, so that an exclusion moves no other example between training and evaluation.
+    let (mut dataset, tasks, held_out) =
+        tasks(config, dataset, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
+    let judged = pairs.left_out();
+    pairs.leave_out(&mut dataset);
+    let excluded = [dataset.excluded, judged];
+    if pairs.unmet() > 0 {
+        warnings.push(format!(
+            "{} of the {} pairs in data.exclude are in none of the data; a pair is met by the whole text of both sides",
+            pairs.unmet(),
+            pairs.len()
+        ));
+    }
     if dataset.len() < 2 {
         return Err(Error::Plan(format!(
-            "{} training example is left after holding {held_out} out; give more data, or data.held_out = 0",
-            dataset.len()
+            "{} training examples are left after holding {held_out} out and excluding {}; give more data, or \
+             data.held_out = 0",
+            dataset.len(),
+            dataset.excluded
         )));
     }
     let encoder = match checkpoint {
@@ -85,7 +105,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             config.train.per_device_train_batch_size
         ));
     }
-    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, mappings, warnings, held_out })
+    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, mappings, warnings, held_out, excluded })
 }
 
 /// The encoder that the run starts from.

@@ -14,10 +14,12 @@ use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
 use crate::config::Config;
+use crate::details;
 use crate::error::Error;
 use crate::judging::{prompts, score_name};
 use crate::learner::Learner;
 use crate::losses::LossInput;
+use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
@@ -257,9 +259,11 @@ impl<'a> Loop<'a> {
         let encoder = self.encoder();
         let prompts = prompts(&self.job.config);
         let mut scores = BTreeMap::new();
+        let mut details = Vec::new();
         for (name, task) in &self.job.prepared.tasks {
-            let found = task.evaluate(&encoder, &prompts, &mut |_| ())?;
-            scores.extend(found.into_iter().map(|(score, value)| (score_name(name, &score), value)));
+            let found = task.judge(&encoder, &prompts, &mut |_| ())?;
+            details.extend(details::events(self.state.step, name, task, &found));
+            scores.extend(found.scores.into_iter().map(|(score, value)| (score_name(name, &score), value)));
         }
         let metric = &self.job.prepared.metric;
         let score = *scores.get(metric).ok_or_else(|| {
@@ -276,6 +280,9 @@ impl<'a> Loop<'a> {
             best,
             elapsed_seconds: started.elapsed().as_secs_f64(),
         });
+        for event in details {
+            self.emit(event);
+        }
         Ok(best)
     }
 
@@ -332,7 +339,7 @@ impl<'a> Loop<'a> {
             examples_per_second: self.clock.examples as f64 / seconds,
             tokens_per_second: self.clock.tokens as f64 / seconds,
             elapsed_seconds: self.elapsed_seconds(),
-            memory: None,
+            memory: memory::resident(),
         };
         self.emit(event);
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
