@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use temper_data::random;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{DropoutSites, Encoder};
-use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
+use temper_runs::{Event, Heartbeat, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
@@ -60,6 +60,7 @@ pub type Stop = AtomicUsize;
 pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
     let order = StepOrder::new(&job.prepared.dataset, &job.config);
     let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
+    let _heartbeat = Heartbeat::start(&job.folder);
     let mut looping = Loop::start(job, &order, observe)?;
     looping.announce(&plan)?;
     match looping.train(stop) {

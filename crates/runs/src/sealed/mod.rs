@@ -4,6 +4,7 @@
 //! that is replaced waits as `.NAME.old` between the two renames. Nothing is ever deleted under a name that would be
 //! trusted: what goes is first renamed to `.NAME.partial`.
 
+mod forget;
 mod recover;
 mod verify;
 mod writer;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+pub(crate) use forget::forget;
 pub use recover::{clean_partials, remove};
 pub use verify::verify;
 pub use writer::SealedWriter;
