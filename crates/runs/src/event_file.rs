@@ -52,12 +52,12 @@ impl EventFile {
     }
 
     /// Visits events from the first one on until told to stop. Lines that are none are passed over.
-    pub(crate) fn from_start(&mut self, visit: impl FnMut(Event) -> ControlFlow<()>) -> io::Result<()> {
+    pub(crate) fn each_from_start(&mut self, visit: impl FnMut(Event) -> ControlFlow<()>) -> io::Result<()> {
         self.forward(0, visit)
     }
 
     /// Visits events from the first one that belongs to `step` or a later one.
-    pub(crate) fn from_step(
+    pub(crate) fn each_from_step(
         &mut self,
         step: u64,
         visit: impl FnMut(Event) -> ControlFlow<()>,
@@ -67,7 +67,10 @@ impl EventFile {
     }
 
     /// Visits events from the last one back to the first until told to stop.
-    pub(crate) fn from_end(&mut self, mut visit: impl FnMut(Event) -> ControlFlow<()>) -> io::Result<()> {
+    pub(crate) fn each_from_end(
+        &mut self,
+        mut visit: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let (mut end, mut size) = (self.bytes, TAIL_BYTES);
         while end > 0 {
             let start = end.saturating_sub(size);
@@ -177,15 +180,15 @@ mod tests {
         let text: String = (0..400).map(|n| line(n / 2 * 10, lengths[n as usize % 5])).collect();
         let (_root, mut file) = file(&text);
         for step in 0..200 {
-            let found = steps(usize::MAX, |visit| file.from_step(step * 10, visit));
+            let found = steps(usize::MAX, |visit| file.each_from_step(step * 10, visit));
             let expected: Vec<u64> = found.iter().copied().filter(|&found| found >= step * 10).collect();
             assert_eq!(expected.len(), 400 - step as usize * 2, "{step}");
         }
         assert_eq!(
-            steps(usize::MAX, |visit| file.from_end(visit)),
+            steps(usize::MAX, |visit| file.each_from_end(visit)),
             (0..400).rev().map(|n| n / 2 * 10).collect::<Vec<_>>()
         );
-        assert_eq!(steps(3, |visit| file.from_start(visit)), [0, 0, 10]);
+        assert_eq!(steps(3, |visit| file.each_from_start(visit)), [0, 0, 10]);
     }
 
     #[test]
@@ -193,16 +196,16 @@ mod tests {
         let text = format!("nonsense\n{}\n\n{}{}", line(1, 3), line(2, 3), &line(3, 3)[..20]);
         let (_root, mut file) = file(&text);
         assert!(file.first_problem().unwrap().is_some());
-        assert_eq!(steps(9, |visit| file.from_end(visit)), [2, 1]);
-        assert_eq!(steps(9, |visit| file.from_start(visit)), [1, 2]);
-        assert_eq!(steps(9, |visit| file.from_step(2, visit)).last(), Some(&2));
+        assert_eq!(steps(9, |visit| file.each_from_end(visit)), [2, 1]);
+        assert_eq!(steps(9, |visit| file.each_from_start(visit)), [1, 2]);
+        assert_eq!(steps(9, |visit| file.each_from_step(2, visit)).last(), Some(&2));
     }
 
     #[test]
     fn an_empty_stream_and_one_that_is_absent_have_no_events() {
         let (_root, mut file) = file("");
-        assert!(steps(9, |visit| file.from_end(visit)).is_empty());
-        assert!(steps(9, |visit| file.from_step(5, visit)).is_empty());
+        assert!(steps(9, |visit| file.each_from_end(visit)).is_empty());
+        assert!(steps(9, |visit| file.each_from_step(5, visit)).is_empty());
         assert!(EventFile::open(Path::new("/nonexistent/events.jsonl")).unwrap().is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::atomic::is_temporary;
 use crate::sealed::{self, final_name, names_in};
 use crate::{Error, RunFolder, RunManifest, RunSummary, Which, parse_reference};
 
@@ -151,7 +152,7 @@ fn leftovers(run: &RunFolder) -> Result<Vec<Prunable>, Error> {
             let finished = final_name(&name);
             // An old folder whose replacement never arrived is the checkpoint itself.
             let half = finished != name && (name.ends_with(".partial") || folder.join(finished).exists());
-            if half || (name.starts_with('.') && name.ends_with(".tmp")) {
+            if half || is_temporary(&name) {
                 let path = folder.join(name);
                 found.push(Prunable::Leftover { bytes: bytes_below(&path), path });
             }
@@ -192,8 +193,8 @@ mod tests {
         run
     }
 
-    fn completed() -> Option<Event> {
-        Some(finished(40, Outcome::Completed, Some(20)))
+    fn completed() -> Event {
+        finished(40, Outcome::Completed, Some(20))
     }
 
     fn names(found: &[Prunable]) -> Vec<String> {
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_finished_run_keeps_its_best_and_its_last() {
         let root = tempfile::tempdir().unwrap();
-        let run = run(root.path(), completed());
+        let run = run(root.path(), Some(completed()));
         let what = Prune::default();
         let found = prunable(&run, &what).unwrap();
         assert_eq!(
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn optimizer_state_goes_only_when_asked_and_the_seal_holds() {
         let root = tempfile::tempdir().unwrap();
-        let run = run(root.path(), completed());
+        let run = run(root.path(), Some(completed()));
         let what = Prune { optimizer_state: true, ..Prune::default() };
         let found = prunable(&run, &what).unwrap();
         assert_eq!(names(&found).iter().filter(|name| *name == OPTIMIZER_STATE).count(), 2);
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn a_live_run_is_not_touched() {
         let root = tempfile::tempdir().unwrap();
-        let run = run(root.path(), completed());
+        let run = run(root.path(), Some(completed()));
         let found = prunable(&run, &Prune::default()).unwrap();
         let held = run.lock().unwrap();
         assert_eq!(prunable(&run, &Prune::default()).unwrap(), []);
@@ -267,7 +268,7 @@ mod tests {
     #[test]
     fn what_another_run_began_from_stays() {
         let root = tempfile::tempdir().unwrap();
-        let run = run(root.path(), completed());
+        let run = run(root.path(), Some(completed()));
         let other = made_up::run(&root.path().join("y"), &[]);
         let mut manifest = RunManifest::read(&other.manifest_path()).unwrap();
         manifest.base.reference = run.reference(Which::Step(30));
@@ -284,7 +285,7 @@ mod tests {
         let old = run.checkpoints_dir().join(".step-000040.old");
         fs::rename(run.checkpoint(40), &old).unwrap();
         let found = prunable(&run, &Prune::default()).unwrap();
-        assert!(!names(&found).iter().any(|name| name.ends_with(".old")));
+        assert!(!names(&found).contains(&".step-000040.old".to_owned()));
         assert!(prune(&run, &Prune::default(), &found).unwrap());
         run.verify(Which::Last).unwrap();
     }

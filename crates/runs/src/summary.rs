@@ -143,7 +143,7 @@ impl RunSummary {
 
     /// Takes the plan and the baseline.
     fn learn_start(&mut self, events: &mut EventFile) -> io::Result<()> {
-        events.from_start(|event| match event {
+        events.each_from_start(|event| match event {
             Event::Started { total_steps, .. } => {
                 self.total_steps = Some(total_steps);
                 Continue(())
@@ -161,7 +161,7 @@ impl RunSummary {
     /// Takes how far the run came, and how it ended. A changed plan stands where the run went on with it.
     fn learn_end(&mut self, events: &mut EventFile, changed: bool) -> io::Result<Option<Outcome>> {
         let (mut outcome, mut timed, mut planned) = (None, false, !changed);
-        events.from_end(|event| {
+        events.each_from_end(|event| {
             self.step = self.step.max(event.step());
             match event {
                 Event::Finished { outcome: how, best_step, .. } => {
@@ -185,7 +185,7 @@ impl RunSummary {
 
     /// Takes the score that was given at `best_step`.
     fn learn_best(&mut self, events: &mut EventFile, best_step: u64) -> io::Result<()> {
-        events.from_step(best_step, |event| match event {
+        events.each_from_step(best_step, |event| match event {
             Event::Evaluated { step, scores, metric, .. } if step == best_step => {
                 self.best = scores.get(&metric).copied();
                 self.metric = Some(metric);
@@ -198,7 +198,7 @@ impl RunSummary {
 
     /// Takes the score that was the best when it was given, and no later one was.
     fn seek_best(&mut self, events: &mut EventFile) -> io::Result<()> {
-        events.from_end(|event| match event {
+        events.each_from_end(|event| match event {
             Event::Evaluated { step, scores, metric, best: true, .. } => {
                 self.best = scores.get(&metric).copied();
                 (self.best_step, self.metric) = (Some(step), Some(metric));

@@ -1,6 +1,6 @@
 //! A run once more from the beginning, from its own papers: the same bytes on the CPU, or a word on what differs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use temper_runs::{DataFile, RunFolder, RunManifest};
 
@@ -71,12 +71,10 @@ pub fn rerun(repeat: &Repeat, argv: &[String]) -> Result<Job, Error> {
 fn allowed(repeat: &Repeat, config: &Config) -> AllowedToDiffer {
     let sets =
         |start: &str| repeat.overrides.iter().any(|assignment| assignment.trim_start().starts_with(start));
-    let AllowedToDiffer { config: edited, data, base } = repeat.allowed;
-    let data = data || sets("data");
+    let data = repeat.allowed.data || sets("data");
     // A fresh encoder's vocabulary comes from the data, and its weights from the seed.
     let fresh = config.model.fresh.is_some() && (data || sets("seed"));
-    // An edited config may name other data and another base.
-    AllowedToDiffer { config: edited, data: data || edited, base: base || edited || sets("model") || fresh }
+    AllowedToDiffer { data, base: repeat.allowed.base || sets("model") || fresh, ..repeat.allowed }
 }
 
 /// The files of a run as they are now; one that cannot be read is missing.
@@ -93,7 +91,7 @@ fn files_now(then: &[DataFile]) -> Vec<DataFile> {
 fn differences(then: &[DataFile], now: &[DataFile]) -> Vec<String> {
     let same = |a: &DataFile, b: &DataFile| (&a.role, &a.path) == (&b.role, &b.path);
     let then_lines = then.iter().filter_map(|file| match now.iter().find(|other| same(file, other)) {
-        None => Some(format!("`{}` cannot be read", file.path)),
+        None => Some(format!("`{}` is missing", file.path)),
         Some(other) if other == file => None,
         Some(other) => Some(format!(
             "`{}` has {} bytes with the hash {:.12}, and had {} with {:.12}",
@@ -134,11 +132,7 @@ mod tests {
         let now = [file("a", "1"), file("c", "4"), file("d", "5")];
         assert_eq!(
             differences(&then, &now),
-            [
-                "`b` cannot be read",
-                "`c` has 3 bytes with the hash 4, and had 3 with 3",
-                "`d` was not read then"
-            ]
+            ["`b` is missing", "`c` has 3 bytes with the hash 4, and had 3 with 3", "`d` was not read then"]
         );
         assert!(differences(&then, &then).is_empty());
     }
