@@ -81,7 +81,7 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     use temper_encoder::Error as Encoder;
     use temper_eval::Error as Eval;
     use temper_export::Error as Export;
-    use temper_runs::{Error as Runs, FlatError};
+    use temper_runs::Error as Runs;
     use temper_train::Error as Train;
     use temper_vectors::Error as Vectors;
 
@@ -91,8 +91,6 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
         Some(matches!(error, Vectors::Write { .. }))
     } else if let Some(error) = cause.downcast_ref::<Runs>() {
         Some(matches!(error, Runs::Io { action, source, .. } if *action != "read" && !is_full(source)))
-    } else if let Some(FlatError::Run(inner)) = cause.downcast_ref::<FlatError>() {
-        is_failure(inner)
     } else if let Some(error) = cause.downcast_ref::<Train>() {
         match error {
             Train::NotFinite { .. } => Some(true),

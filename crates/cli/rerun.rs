@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use temper_runs::{RunFolder, Which, default_root, same_files};
 use temper_train::{AllowedToDiffer, Job, Repeat};
 
+use crate::runs;
 use crate::terminal::{Terminal, program, quoted};
 use crate::train::{Ui, execute, print_result};
 
@@ -49,7 +50,7 @@ enum Changed {
 
 /// Trains, and prints what `train` prints, and whether the bytes are those of the run that was repeated.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let source = temper_runs::find(&args.source, &default_root(None))?;
+    let source = runs::find(&args.source, &default_root(None))?;
     let allows = |what| args.allow_changed.contains(&what);
     let repeat = Repeat {
         run: source.path().to_owned(),

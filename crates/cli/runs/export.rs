@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use temper_runs::{write_json, write_steps, write_summaries};
+use temper_runs::{FlatError, write_json, write_steps, write_summaries};
 
 use super::Root;
 use crate::failure::BadInput;
@@ -80,11 +80,17 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         Some(path) => Box::new(BufWriter::new(File::create(path).with_context(failed)?)),
         None => Box::new(BufWriter::new(stdout())),
     };
-    match (args.format, args.summary) {
+    let written = match (args.format, args.summary) {
         (Format::Csv, false) => write_steps(&runs, &mut out),
         (Format::Csv, true) => write_summaries(&runs, &mut out),
         (Format::Json, _) => write_json(&runs, &mut out),
-    }
-    .with_context(failed)?;
+    };
+    // Its wrapper would hide a closed pipe from whoever decides how the command ends.
+    written
+        .map_err(|error| match error {
+            FlatError::Run(error) => anyhow::Error::from(error),
+            FlatError::Write(error) => error.into(),
+        })
+        .with_context(failed)?;
     out.flush().with_context(failed)
 }

@@ -76,18 +76,8 @@ impl Root {
         default_root(self.root.as_deref())
     }
 
-    /// The run that `name` means: a folder, or one in the folder of runs.
     fn find(&self, name: &Path) -> anyhow::Result<RunFolder> {
-        let root = self.path();
-        temper_runs::find(name, &root).map_err(|_| {
-            BadInput::new(format!(
-                "RUN `{}` is no run, neither here nor in `{}`",
-                name.display(),
-                root.display()
-            ))
-            .hint("`temper runs` lists them; a run's folder has a manifest.json")
-            .into()
-        })
+        find(name, &self.path())
     }
 
     /// The named runs, or every one that can be read; of the others a warning tells.
@@ -104,6 +94,14 @@ impl Root {
         }
         Ok(found)
     }
+}
+
+/// The run that `name` means: a folder, or one in the folder of runs.
+pub fn find(name: &Path, root: &Path) -> anyhow::Result<RunFolder> {
+    temper_runs::find(name, root).map_err(|_| {
+        let problem = format!("RUN `{}` is no run, neither here nor in `{}`", name.display(), root.display());
+        BadInput::new(problem).hint("`temper runs` lists them; a run's folder has a manifest.json").into()
+    })
 }
 
 fn list(root: &Root, as_json: bool, terminal: &Terminal) -> anyhow::Result<()> {

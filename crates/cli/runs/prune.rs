@@ -92,7 +92,8 @@ fn show(found: &Found, terminal: &Terminal) -> anyhow::Result<()> {
         vec![one.path().display().to_string(), what.to_owned(), DecimalBytes(one.bytes()).to_string()]
     });
     terminal.print(table(["PATH", "WHAT", "SIZE"].map(str::to_owned).to_vec(), rows, 2))?;
-    terminal.print(format!("{} in {} runs", DecimalBytes(bytes(found)), found.len()))?;
+    let runs = if found.len() == 1 { "1 run".to_owned() } else { format!("{} runs", found.len()) };
+    terminal.print(format!("{} in {runs}", DecimalBytes(bytes(found))))?;
     if all().any(|one| matches!(one, Prunable::Checkpoint { .. })) {
         insist(
             "Without these checkpoints, RUN@STEP of their steps names nothing, and no resume goes back to them.",

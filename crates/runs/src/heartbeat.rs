@@ -1,14 +1,14 @@
 //! Whether a run is alive: on this machine its lock tells, on others that share the disk a file rewritten now and then.
 
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::RunFolder;
+use crate::{Error, RunFolder};
 
 /// Between two signs of life.
 const EVERY: Duration = Duration::from_secs(10);
@@ -29,44 +29,46 @@ pub struct Pulse {
     pub time: f64,
 }
 
-/// Rewrites `heartbeat.json` from a thread of its own; dropped, it takes the file away.
+/// A run that this process may write to: holds its lock, and rewrites `heartbeat.json` from a thread of its own. Dropped,
+/// it takes the file away.
 #[derive(Debug)]
-pub struct Heartbeat {
-    run: RunFolder,
+pub struct Claim {
+    _lock: File,
+    path: PathBuf,
     beating: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl Heartbeat {
-    /// Begins to beat for `run`, which this process must have locked. A beat that cannot be written is left out.
-    pub fn start(run: &RunFolder) -> Self {
-        let (stop, stopped) = mpsc::channel();
-        let path = run.heartbeat_path();
-        let beat = move || {
-            loop {
-                // A run must not stop for it, and the lock speaks for it on this machine.
-                let _ = beat(&path);
-                if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
-            }
-        };
-        let beating = thread::Builder::new().name("heartbeat".to_owned()).spawn(beat).ok();
-        Self { run: run.clone(), beating: beating.map(|thread| (stop, thread)) }
-    }
-}
-
-impl Drop for Heartbeat {
+impl Drop for Claim {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.beating.take() {
             drop(stop);
             // It only waits and writes; a panic there would have nothing to tell.
             let _ = thread.join();
         }
-        let _ = fs::remove_file(self.run.heartbeat_path());
+        let _ = fs::remove_file(&self.path);
     }
 }
 
 impl RunFolder {
+    /// Locks the run and begins to give signs of life, until the claim is dropped or the process ends.
+    pub fn claim(&self) -> Result<Claim, Error> {
+        let lock = self.lock()?;
+        let (stop, stopped) = mpsc::channel();
+        let path = self.heartbeat_path();
+        let beat_at = path.clone();
+        let beats = move || {
+            loop {
+                // A beat that cannot be written must not stop the run; on this machine the lock speaks for it.
+                let _ = beat(&beat_at);
+                if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("heartbeat".to_owned()).spawn(beats).ok();
+        Ok(Claim { _lock: lock, path, beating: thread.map(|thread| (stop, thread)) })
+    }
+
     /// Whether a process trains in this run right now.
     ///
     /// A copy of a live run is not alive: on this machine its own lock tells, elsewhere it takes a minute at most.
@@ -140,8 +142,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let run = RunFolder::create_exact(&root.path().join("x")).unwrap();
         assert!(!run.is_alive());
-        let held = run.lock().unwrap();
-        let heartbeat = Heartbeat::start(&run);
+        let claim = run.claim().unwrap();
         while run.pulse().is_none() {
             thread::sleep(Duration::from_millis(1));
         }
@@ -152,7 +153,10 @@ mod tests {
             fs::copy(run.path().join(file), copy.path().join(file)).unwrap();
         }
         assert!(!copy.is_alive());
-        drop((heartbeat, held));
+        let pulse = Pulse { machine: "another".into(), ..run.pulse().unwrap() };
+        fs::write(copy.heartbeat_path(), serde_json::to_vec(&pulse).unwrap()).unwrap();
+        assert!(copy.is_alive(), "as on a disk that another machine shares");
+        drop(claim);
         assert!(!run.is_alive());
         assert_eq!(run.pulse(), None);
     }

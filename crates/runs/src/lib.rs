@@ -37,7 +37,7 @@ pub use error::Error;
 pub use event::{Event, Outcome, Stamped};
 pub use flat::{FlatError, write_json, write_steps, write_summaries};
 pub use folder::RunFolder;
-pub use heartbeat::{Heartbeat, Pulse};
+pub use heartbeat::{Claim, Pulse};
 pub use listing::{Listed, Listing, find, list};
 pub use log::{EventLog, read_events};
 pub use manifest::{Base, DataFile, RunManifest};

@@ -1,7 +1,6 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use burn::tensor::Tensor;
 use temper_data::random;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{DropoutSites, Encoder};
-use temper_runs::{Event, Heartbeat, Outcome, RunFolder, Sink, Which};
+use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
@@ -34,8 +33,8 @@ pub struct Job {
     pub folder: RunFolder,
     /// The state to go on from; the default one for a new run.
     pub state: State,
-    /// Keeps other processes from writing to the run.
-    pub lock: File,
+    /// Keeps other processes from writing to the run, and tells them that it is alive.
+    pub claim: Claim,
 }
 
 /// What a run came to.
@@ -60,7 +59,6 @@ pub type Stop = AtomicUsize;
 pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
     let order = StepOrder::new(&job.prepared.dataset, &job.config);
     let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
-    let _heartbeat = Heartbeat::start(&job.folder);
     let mut looping = Loop::start(job, &order, observe)?;
     looping.announce(&plan)?;
     match looping.train(stop) {

@@ -45,17 +45,17 @@ pub(crate) fn create_prepared(
         Some(path) => RunFolder::create_exact(path)?,
         None => RunFolder::create(&default_root(config.runs.as_deref()), &config.name, SystemTime::now())?,
     };
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
 }
 
 /// Opens a run to go on from its last checkpoint (or from the start, if it was cut off before one); `RUN@400` goes
 /// back to that checkpoint, and later ones are removed.
 pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
     let (folder, which) = open(run)?;
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     folder.recover()?;
     let manifest = RunManifest::read(&folder.manifest_path())?;
     let config_path = folder.config_path();
@@ -96,7 +96,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
         RunManifest { argv: argv.to_vec(), ..now }.write(&folder.manifest_path())?;
     }
     write_config(&folder, &config)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
 }
 
 /// The run and the checkpoint asked for, if one was.
