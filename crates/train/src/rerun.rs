@@ -63,6 +63,7 @@ pub fn rerun(repeat: &Repeat, argv: &[String]) -> Result<Job, Error> {
     refuse(allowed.data, "data", differences(&manifest.data, &prepared.files))?;
     refuse(allowed.base, "base", base_difference(&prepared, &manifest).into_iter().collect())?;
     prepared.warnings.extend(other_instructions(&manifest));
+    prepared.warnings.extend(other_version(&manifest));
     prepared.warnings.extend(other_history(&manifest));
     create_prepared(config, prepared, repeat.path.as_deref(), argv)
 }
@@ -106,6 +107,17 @@ fn base_difference(prepared: &Prepared, manifest: &RunManifest) -> Option<String
     let (then, now) = (&manifest.base, prepared.encoder.fingerprint());
     (now != then.fingerprint).then(|| {
         format!("base `{}` has the fingerprint {now:.12}, and had {:.12}", then.reference, then.fingerprint)
+    })
+}
+
+/// Another version may compute otherwise.
+fn other_version(manifest: &RunManifest) -> Option<String> {
+    let now = env!("CARGO_PKG_VERSION");
+    (now != manifest.temper_version).then(|| {
+        format!(
+            "the run was made by temper {}, and this is {now}: it may end with other bytes",
+            manifest.temper_version
+        )
     })
 }
 
