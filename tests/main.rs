@@ -12,6 +12,7 @@ mod golden_trajectory;
 mod judging;
 mod place;
 mod resume;
+mod runs;
 
 /// A test file that is not listed above would never run.
 #[test]

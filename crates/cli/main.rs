@@ -15,6 +15,8 @@ mod model;
 mod plain;
 mod prompt;
 mod quickstart;
+mod rerun;
+mod runs;
 mod similarity;
 mod stored;
 mod table;
@@ -68,6 +70,8 @@ commands! {
     Init => init,
     Config => config,
     Train => train,
+    Rerun => rerun,
+    Runs => runs,
     Embed => embed,
     Similarity => similarity,
     Eval => eval,

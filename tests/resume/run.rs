@@ -69,6 +69,12 @@ impl Place {
         Run(self.path(name))
     }
 
+    /// Any command of the binary, run to its end.
+    pub fn temper(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
+    }
+
     /// `temper train` with these arguments, not started yet.
     pub fn train(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));

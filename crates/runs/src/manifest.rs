@@ -55,6 +55,12 @@ pub struct DataFile {
 }
 
 impl RunManifest {
+    /// Whether a resume changed the run: an extension, or data or config that were allowed to differ. Only then does
+    /// a resume leave its own command line here.
+    pub fn was_changed(&self) -> bool {
+        self.argv.iter().any(|word| word.starts_with("--resume"))
+    }
+
     /// Reads `manifest.json` at `path`.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;

@@ -54,6 +54,19 @@ pub enum Error {
         /// What differs.
         detail: String,
     },
+    /// A run cannot be repeated as it was.
+    #[error(
+        "{what} of `{run}` is not what it was: {}; repeat it with what is here now: --allow-changed {what}",
+        .differences.join(", ")
+    )]
+    Differs {
+        /// The run.
+        run: PathBuf,
+        /// `config`, `data` or `base`.
+        what: &'static str,
+        /// One line each.
+        differences: Vec<String>,
+    },
     /// Loss or gradient became infinite or NaN.
     #[error(
         "the {what} of step {step} is {value}; the state before it is saved as `{saved}`\nexamples of that step: {examples}"

@@ -1,7 +1,6 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use burn::tensor::Tensor;
 use temper_data::random;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{DropoutSites, Encoder};
-use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
+use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
@@ -36,8 +35,8 @@ pub struct Job {
     pub folder: RunFolder,
     /// The state to go on from; the default one for a new run.
     pub state: State,
-    /// Keeps other processes from writing to the run.
-    pub lock: File,
+    /// Keeps other processes from writing to the run, and tells them that it is alive.
+    pub claim: Claim,
 }
 
 /// What a run came to.

@@ -31,21 +31,31 @@ const EXTENDS: [&str; 2] = ["train.num_train_epochs", "train.max_steps"];
 /// `path` is the exact folder; without it, one named after the config and the time.
 pub fn create(config: Config, path: Option<&Path>, argv: &[String]) -> Result<Job, Error> {
     let prepared = prepare(&config, None)?;
+    create_prepared(config, prepared, path, argv)
+}
+
+/// The second half of [`create`].
+pub(crate) fn create_prepared(
+    config: Config,
+    prepared: Prepared,
+    path: Option<&Path>,
+    argv: &[String],
+) -> Result<Job, Error> {
     let folder = match path {
         Some(path) => RunFolder::create_exact(path)?,
         None => RunFolder::create(&default_root(config.runs.as_deref()), &config.name, SystemTime::now())?,
     };
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
 }
 
 /// Opens a run to go on from its last checkpoint (or from the start, if it was cut off before one); `RUN@400` goes
 /// back to that checkpoint, and later ones are removed.
 pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
     let (folder, which) = open(run)?;
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     folder.recover()?;
     let manifest = RunManifest::read(&folder.manifest_path())?;
     let config_path = folder.config_path();
@@ -57,6 +67,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
     let (model, mut state) = match which.or(folder.index()?.last.map(Which::Step)) {
         Some(which) => {
             let (checkpoint, _) = folder.verify(which)?;
+            checkpoint::check_resumable(&checkpoint)?;
             (Some(checkpoint.join(MODEL_FOLDER)), checkpoint::read_state(&checkpoint)?)
         }
         None => (None, State::default()),
@@ -85,7 +96,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
         RunManifest { argv: argv.to_vec(), ..now }.write(&folder.manifest_path())?;
     }
     write_config(&folder, &config)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
 }
 
 /// The run and the checkpoint asked for, if one was.
@@ -129,7 +140,7 @@ fn check_base(
 }
 
 /// Other instructions round otherwise.
-fn other_instructions(manifest: &RunManifest) -> Option<String> {
+pub(crate) fn other_instructions(manifest: &RunManifest) -> Option<String> {
     let now = temper_kernels::instruction_set();
     (now != manifest.instruction_set).then(|| {
         format!(
