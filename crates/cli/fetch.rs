@@ -15,11 +15,13 @@ pub fn fetch(model: &str, revision: Option<&str>, terminal: &Terminal) -> anyhow
     Ok(reference::find(model, revision, &|event| transfer.show(event))?)
 }
 
-/// Brings a run's base into the cache, so that the run finds it there.
+/// Brings a run's base from the hub into the cache, so that the run finds it there.
 pub fn fetch_base(model: &ModelConfig, terminal: &Terminal) -> anyhow::Result<()> {
     match &model.base {
-        Some(base) => fetch(base, model.revision.as_deref(), terminal).map(drop),
-        None => Ok(()),
+        Some(base) if reference::hub_id(base).is_some() => {
+            fetch(base, model.revision.as_deref(), terminal).map(drop)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -33,8 +33,7 @@ pub fn resolve(reference: &str) -> Result<PathBuf, Error> {
 /// A path that exists is never looked for on the hub.
 pub fn find(reference: &str, revision: Option<&str>, listener: hub::Listener<'_>) -> Result<Found, Error> {
     let folder = Path::new(reference);
-    let id = HubId::parse(reference).filter(|_| !folder.exists());
-    let Some(id) = id else {
+    let Some(id) = hub_id(reference) else {
         if let Some(revision) = revision {
             return Err(Error::Reference(format!(
                 "MODEL `{reference}` is no hub id, so the revision `{revision}` means nothing; leave it out"
@@ -54,6 +53,11 @@ pub fn find(reference: &str, revision: Option<&str>, listener: hub::Listener<'_>
         Ok(pulled) => Ok(Found { folder: pulled.folder, commit: Some(pulled.commit) }),
         Err(source) => Err(Error::Hub { reference: reference.to_owned(), source }),
     }
+}
+
+/// The id that a reference is; none for a path that exists, whatever it looks like.
+pub fn hub_id(reference: &str) -> Option<HubId> {
+    HubId::parse(reference).filter(|_| !Path::new(reference).exists())
 }
 
 fn local(reference: &str, folder: &Path) -> Result<PathBuf, Error> {

@@ -25,6 +25,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Client<'a> {
     pub(super) settings: &'a Settings,
     pub(super) listener: Listener<'a>,
+    /// hf-hub's client for the same hub.
+    pub(super) api: Api,
     agent: Agent,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Client<'a> {
 pub(super) enum Failure {
     /// The connection failed.
     Transport(String),
+    /// The answer is not what a hub answers.
+    Nonsense { url: String, problem: String },
     /// The hub said no.
     Refused(Refusal),
 }
@@ -48,23 +52,21 @@ pub(super) struct Refusal {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(settings: &'a Settings, listener: Listener<'a>) -> Self {
+    pub(super) fn new(settings: &'a Settings, listener: Listener<'a>) -> Result<Self, Error> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .user_agent(concat!("temper/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(SILENCE_TIMEOUT));
-        Self { settings, listener, agent: config.build().into() }
-    }
-
-    /// hf-hub's client for the same hub.
-    pub(super) fn api(&self) -> Result<Api, Error> {
-        let endpoint = self.settings.endpoint.clone();
-        let builder = ApiBuilder::from_cache(hf_hub::Cache::new(self.settings.cache.clone()));
-        let token = self.settings.token.as_ref().map(|token| token.secret.clone());
-        let built = builder.with_progress(false).with_endpoint(endpoint.clone()).with_token(token).build();
-        built.map_err(|error| Error::Answer { url: endpoint, problem: error.to_string() })
+        let endpoint = settings.endpoint.clone();
+        let api = ApiBuilder::from_cache(hf_hub::Cache::new(settings.cache.clone()))
+            .with_progress(false)
+            .with_endpoint(endpoint.clone())
+            .with_token(settings.token.as_ref().map(|token| token.secret.clone()))
+            .build()
+            .map_err(|error| Error::Answer { url: endpoint, problem: error.to_string() })?;
+        Ok(Self { settings, listener, api, agent: config.build().into() })
     }
 
     /// GET of a URL of the hub.
@@ -125,6 +127,7 @@ impl<'a> Client<'a> {
                 problem,
                 cached: super::cache::told(self.settings),
             },
+            Failure::Nonsense { url, problem } => Error::Answer { url, problem },
             Failure::Refused(refusal) => self.refused(refusal, id, may),
         }
     }
@@ -180,8 +183,8 @@ impl<'a> Client<'a> {
         // The hub finds substrings only, so a name with a slip in its end is looked for by its beginning.
         let beginning: String = name.chars().take((name.len() * 2).div_ceil(3)).collect();
         let search = |text: &str| -> Option<Vec<Model>> {
-            let request = || self.get(&url).query("search", text).query("limit", "5").call();
-            self.send(&url, request).ok()?.body_mut().read_json().ok()
+            let request = self.get(&url).query("search", text).query("limit", "5");
+            request.call().ok()?.body_mut().read_json().ok()
         };
         let found = [name, &beginning].iter().find_map(|text| search(text).filter(|found| !found.is_empty()));
         found.unwrap_or_default().into_iter().map(|model| model.id).filter(|near| *near != id.name).collect()
@@ -211,6 +214,15 @@ pub(super) fn configured(request: RequestBuilder<WithoutBody>) -> RequestBuilder
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_per_read(Some(SILENCE_TIMEOUT))
         .build()
+}
+
+/// The JSON of an answer.
+pub(super) fn json_of<T: serde::de::DeserializeOwned>(
+    url: &str,
+    mut response: Response<Body>,
+) -> Result<T, Failure> {
+    let read = response.body_mut().with_config().limit(1 << 26).read_json();
+    read.map_err(|error| Failure::Nonsense { url: url.to_owned(), problem: error.to_string() })
 }
 
 /// How long to wait before the next attempt; none when there should be no other.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::cache::{Place, State, transformer_folder};
-use super::client::{Client, configured};
+use super::client::{Client, configured, json_of};
 use super::download::Download;
 use super::listing::{Listing, Remote};
 use super::wanted::{joined, module_folders, optional, wanted};
@@ -30,11 +30,8 @@ pub fn find(settings: &Settings, id: &HubId, listener: Listener<'_>) -> Result<P
         Some((State::Loadable, commit)) if settings.offline => Ok(pulled(commit)),
         Some((State::Loadable, commit)) => match pull(settings, id, listener) {
             // It loads, and that nothing is missing can be asked another time.
-            Err(Error::Network { problem, .. }) => {
-                listener(Event::Note(&format!(
-                    "{}: {problem}; using what is in the cache",
-                    settings.endpoint
-                )));
+            Err(error) if error.is_failure() => {
+                listener(Event::Note(&format!("{error}; using what is in the cache")));
                 Ok(pulled(commit))
             }
             other => other,
@@ -48,7 +45,7 @@ pub fn pull(settings: &Settings, id: &HubId, listener: Listener<'_>) -> Result<P
     if settings.offline {
         return Err(Error::Offline { id: id.clone(), cached: super::cache::told(settings) });
     }
-    let (client, place) = (Client::new(settings, listener), Place::of(settings, id));
+    let (client, place) = (Client::new(settings, listener)?, Place::of(settings, id));
     let pull = Pull { client: &client, place: &place, id };
     let (commit, files) = pull.list()?;
     let modules = match files.iter().find(|file| file.path == "modules.json") {
@@ -80,14 +77,12 @@ struct Pull<'a> {
 impl Pull<'_> {
     /// The commit that the revision is now, and its files.
     fn list(&self) -> Result<(String, Vec<Remote>), Error> {
-        let repo = self.client.api()?.repo(self.place.repo());
+        let repo = self.client.api.repo(self.place.repo());
         let url = format!("{}/api/{}", self.client.settings.endpoint, self.place.repo().api_url());
         let request = || configured(repo.info_request()).query("blobs", "true").call();
-        let response = self.client.send(&url, request);
-        let mut response = response.map_err(|failure| self.client.explain(failure, self.id, "read"))?;
+        let listed = self.client.send(&url, request).and_then(|listed| json_of(&url, listed));
+        let listing: Listing = listed.map_err(|failure| self.client.explain(failure, self.id, "read"))?;
         let answer = |problem| Error::Answer { url: url.clone(), problem };
-        let body = response.body_mut().with_config().limit(1 << 26);
-        let listing: Listing = body.read_json().map_err(|error| answer(error.to_string()))?;
         let commit = listing.sha.clone();
         if !super::id::is_commit(&commit) {
             return Err(answer(format!("`{commit}` is no commit")));
@@ -97,7 +92,7 @@ impl Pull<'_> {
 
     /// The bytes of a small file.
     fn read(&self, commit: &str, file: &Remote) -> Result<Vec<u8>, Error> {
-        self.download(commit, file)?.run(&|_| ())?;
+        self.download(commit, file).run(&|_| ())?;
         let blob = self.place.blob(file.hash.hex());
         std::fs::read(&blob).map_err(Error::io("read", blob))
     }
@@ -108,17 +103,17 @@ impl Pull<'_> {
         let before = Cell::new(0);
         for file in files {
             let moved = |here| (self.client.listener)(Event::Moved { done: before.get() + here, total });
-            self.download(commit, file)?.run(&moved)?;
+            self.download(commit, file).run(&moved)?;
             before.set(before.get() + file.size);
         }
         Ok(())
     }
 
-    fn download<'a>(&'a self, commit: &str, remote: &'a Remote) -> Result<Download<'a>, Error> {
+    fn download<'a>(&'a self, commit: &str, remote: &'a Remote) -> Download<'a> {
         let repo =
             hf_hub::Repo::with_revision(self.id.name.clone(), hf_hub::RepoType::Model, commit.to_owned());
-        let url = self.client.api()?.repo(repo).url(&encoded(&remote.path));
-        Ok(Download { client: self.client, id: self.id, place: self.place, remote, url })
+        let url = self.client.api.repo(repo).url(&encoded(&remote.path));
+        Download { client: self.client, id: self.id, place: self.place, remote, url }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use ureq::Body;
 use ureq::http::Response;
 
-use super::client::{Client, Failure};
+use super::client::{Client, Failure, json_of};
 use super::listing::sha256_of;
 use super::wanted::{module_folders, wanted};
 use super::{Error, Event, HubId, Listener, Settings};
@@ -43,7 +43,7 @@ pub fn push(
     private: bool,
     listener: Listener<'_>,
 ) -> Result<Pushed, Error> {
-    let client = Client::new(settings, listener);
+    let client = Client::new(settings, listener)?;
     let push = Push { client: &client, id };
     push.check_access()?;
     let files = files(folder)?;
@@ -157,7 +157,8 @@ impl Push<'_> {
             .collect();
         let url = self.api("preupload");
         let body = json!({ "files": described });
-        let answer: Answer = json_of(self.client.send(&url, || self.client.post(&url).send_json(&body))?)?;
+        let answer: Answer =
+            json_of(&url, self.client.send(&url, || self.client.post(&url).send_json(&body))?)?;
         Ok(answer.files.into_iter().filter(|file| file.mode == "lfs").map(|file| file.path).collect())
     }
 
@@ -181,7 +182,8 @@ impl Push<'_> {
     fn me(&self) -> Result<String, Error> {
         let url = format!("{}/api/whoami-v2", self.client.settings.endpoint);
         let answer = self.client.send(&url, || self.client.get(&url).call());
-        let account: Value = answer.and_then(json_of).map_err(|failure| self.explain(failure))?;
+        let account: Value =
+            answer.and_then(|answer| json_of(&url, answer)).map_err(|failure| self.explain(failure))?;
         Ok(account["name"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -210,7 +212,8 @@ impl Push<'_> {
         });
         let url = format!("{}/{}.git/info/lfs/objects/batch", self.client.settings.endpoint, self.id.name);
         let sent = self.client.send(&url, || self.post_lfs(&url, &body));
-        let batch: Batch = sent.and_then(json_of).map_err(|failure| self.explain(failure))?;
+        let batch: Batch =
+            sent.and_then(|sent| json_of(&url, sent)).map_err(|failure| self.explain(failure))?;
         let sizes = Progress::new(self.client.listener, large.iter().map(|file| file.file.size).sum());
         for file in &large {
             let object = batch.objects.iter().find(|object| object.oid == file.sha256);
@@ -305,8 +308,8 @@ impl Push<'_> {
         let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let url = self.api("commit");
         let request = || self.client.post(&url).content_type("application/x-ndjson").send(&body);
-        let answer: Value =
-            self.client.send(&url, request).and_then(json_of).map_err(|failure| self.explain(failure))?;
+        let sent = self.client.send(&url, request).and_then(|sent| json_of(&url, sent));
+        let answer: Value = sent.map_err(|failure| self.explain(failure))?;
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
         Ok((format!("{}/{}", self.client.settings.endpoint, self.id.name), text("commitOid")))
     }
@@ -364,8 +367,4 @@ fn sample(path: &Path) -> String {
 fn refused(object: Option<&Object>) -> String {
     let error = object.and_then(|object| object.error.as_ref()).and_then(|error| error["message"].as_str());
     error.map(|message| format!(": {message}")).unwrap_or_default()
-}
-
-fn json_of<T: serde::de::DeserializeOwned>(mut response: Response<Body>) -> Result<T, Failure> {
-    response.body_mut().read_json().map_err(|error| Failure::Transport(error.to_string()))
 }
