@@ -9,6 +9,8 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod hub;
+mod hub_server;
 mod judging;
 mod place;
 mod resume;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use temper_train::StepOrder;
 
+use crate::fetch::fetch_base;
 use crate::terminal::Terminal;
 
 /// Show or check a run's config.
@@ -41,6 +42,7 @@ const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl
 const UNSET: [(&str, &str, &str); 23] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
+    ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
     ("model.fresh", "{ hidden_size = 256 }", "model.base is the start"),
     ("model.pooling", "\"mean\"", "the base's own; for a plain transformers folder, which has none"),
     ("model.max_seq_length", "128", "the base's own"),
@@ -76,6 +78,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         Command::Check { config, overrides } => {
             let config = temper_train::parse::read(config, overrides)?;
+            fetch_base(&config.model, terminal)?;
             let prepared = temper_train::prepare(&config, None)?;
             let order = StepOrder::new(&prepared.dataset, &config);
             let plan = temper_train::plan(&config, &prepared, &order)?;

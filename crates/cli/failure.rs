@@ -79,6 +79,7 @@ fn code(error: &anyhow::Error) -> u8 {
 /// neither, such as a context. The outermost that knows decides: it knows whether its own cause was a read or a write.
 fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     use temper_encoder::Error as Encoder;
+    use temper_encoder::hub::Error as Hub;
     use temper_eval::Error as Eval;
     use temper_export::Error as Export;
     use temper_runs::Error as Runs;
@@ -103,9 +104,12 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     } else if let Some(error) = cause.downcast_ref::<Encoder>() {
         match error {
             Encoder::Write { .. } => Some(true),
+            Encoder::Hub { source, .. } => Some(source.is_failure()),
             Encoder::Run(inner) => is_failure(inner),
             _ => Some(false),
         }
+    } else if let Some(error) = cause.downcast_ref::<Hub>() {
+        Some(error.is_failure())
     } else if let Some(error) = cause.downcast_ref::<Eval>() {
         match error {
             Eval::Encoder(inner) => is_failure(inner),
@@ -143,6 +147,9 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
 
     if let Some(BadInput { hint, .. }) = cause.downcast_ref() {
         return hint.clone();
+    }
+    if let Some(hint) = cause.downcast_ref().and_then(temper_encoder::hub::Error::hint) {
+        return Some(hint);
     }
     if let Some(temper_train::Error::Config { hint: Some(hint), .. }) = cause.downcast_ref() {
         return Some(hint.clone());

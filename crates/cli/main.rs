@@ -8,12 +8,15 @@ mod embed;
 mod eval;
 mod export;
 mod failure;
+mod fetch;
 mod info;
 mod init;
 mod interrupt;
 mod model;
 mod plain;
 mod prompt;
+mod pull;
+mod push;
 mod quickstart;
 mod rerun;
 mod runs;
@@ -44,7 +47,8 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-MODEL is everywhere a model folder or a run: `runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`.
+MODEL is everywhere a model folder, a run (`runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`) or a hub id
+(`org/name`, `org/name@revision`).
 Data goes to stdout, everything else to stderr; `-` is stdin.
 Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted (143 on SIGTERM).";
 
@@ -77,6 +81,8 @@ commands! {
     Eval => eval,
     Export => export,
     Info => info,
+    Pull => pull,
+    Push => push,
     Data => data,
     Quickstart => quickstart,
 }

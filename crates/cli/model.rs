@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::builder::PossibleValuesParser;
 use temper_encoder::contract::pool_from_name;
-use temper_encoder::{Encoder, LinearPrecision, ReadOptions, reference};
+use temper_encoder::{Encoder, LinearPrecision, ReadOptions};
 
 use crate::failure::BadInput;
+use crate::fetch::fetch;
 use crate::terminal::Terminal;
 
 /// Where the help lists these flags.
@@ -19,7 +20,7 @@ const POOLINGS: [&str; 6] = ["cls", "mean", "max", "mean_sqrt_len_tokens", "weig
 /// A model and how to read it.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Model folder, or run: `runs/x` (its best checkpoint), `runs/x@last`, `runs/x@400`
+    /// Model folder, run (`runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`), or hub id (`org/name`, `org/name@revision`)
     #[arg(value_name = "MODEL")]
     pub model: String,
     #[command(flatten)]
@@ -110,7 +111,7 @@ impl ModelArgs {
 impl ReadingArgs {
     /// Finds and reads the model that `model` names.
     pub fn open(&self, model: &str, terminal: &Terminal) -> anyhow::Result<Opened> {
-        let folder = reference::resolve(model)?;
+        let folder = fetch(model, None, terminal)?.folder;
         if self.pooling.is_some() && folder.join("modules.json").is_file() {
             let problem =
                 format!("`{}` says itself how it pools, so --pooling means nothing", folder.display());

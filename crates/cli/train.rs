@@ -12,6 +12,7 @@ use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Job, Report, Stop};
 
 use crate::failure::{BadInput, Quit};
+use crate::fetch::fetch_base;
 use crate::plain::Plain;
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -80,6 +81,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
             let device = args.device.iter().map(|device| format!("device={device}"));
             let overrides: Vec<String> = device.chain(args.overrides.iter().cloned()).collect();
             let config = temper_train::parse::read(config, &overrides)?;
+            fetch_base(&config.model, terminal)?;
             temper_train::create(config, args.run.as_deref(), &argv)?
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),

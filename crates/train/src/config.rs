@@ -43,9 +43,12 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// MODEL to fine-tune: a folder or a run.
+    /// MODEL to fine-tune: a folder, a run or a hub id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Branch, tag or commit of a base on the hub; a run's own config names the commit it began from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Pooling of a base that is a plain transformers folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<String>,

@@ -48,6 +48,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("data_seed", "seed"),
     ("seed", "seed, at the top of the file"),
     ("device", "device, at the top of the file"),
+    ("revision", "model.revision"),
+    ("model_revision", "model.revision"),
     ("max_seq_length", "model.max_seq_length"),
     ("prompts", "[prompts] anchor and positive"),
     ("scale", "loss.scale"),

@@ -19,6 +19,8 @@ use crate::losses::Loss;
 pub struct Prepared {
     /// The encoder, prompts of the config in its contract.
     pub encoder: Encoder,
+    /// The commit of a base from the hub.
+    pub commit: Option<String>,
     /// What is learned from.
     pub dataset: Dataset,
     /// What is judged on, with the name that goes in front of its scores (empty for a single one).
@@ -76,8 +78,8 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             dataset.excluded
         )));
     }
-    let encoder = match checkpoint {
-        Some(folder) => read_model(folder, config, &mut Vec::new())?,
+    let (encoder, commit) = match checkpoint {
+        Some(folder) => (read_model(folder, config, &mut Vec::new())?, None),
         None => base(config, &dataset, &mut warnings)?,
     };
     if StepOrder::new(&dataset, config).total_steps() == 0 {
@@ -105,22 +107,40 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             config.train.per_device_train_batch_size
         ));
     }
-    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, mappings, warnings, held_out, excluded })
+    Ok(Prepared {
+        encoder,
+        commit,
+        dataset,
+        tasks,
+        metric,
+        loss,
+        files,
+        mappings,
+        warnings,
+        held_out,
+        excluded,
+    })
 }
 
-/// The encoder that the run starts from.
-fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
-    let encoder = match (&config.model.base, &config.model.fresh) {
+/// The encoder that the run starts from, and its commit on the hub.
+fn base(
+    config: &Config,
+    dataset: &Dataset,
+    warnings: &mut Vec<String>,
+) -> Result<(Encoder, Option<String>), Error> {
+    Ok(match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
             let texts: Vec<&str> =
                 dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
             let encoder = fresh.build(&texts, config.seed, &Device::flex())?;
-            configure(encoder, config)?
+            (configure(encoder, config)?, None)
         }
-        (Some(base), None) => read_model(&reference::resolve(base)?, config, warnings)?,
+        (Some(base), None) => {
+            let found = reference::find(base, config.model.revision.as_deref(), &|_| ())?;
+            (read_model(&found.folder, config, warnings)?, found.commit)
+        }
         (None, None) => return Err(Error::Plan("`model.base` is missing".to_owned())),
-    };
-    Ok(encoder)
+    })
 }
 
 fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {

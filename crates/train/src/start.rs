@@ -36,11 +36,12 @@ pub fn create(config: Config, path: Option<&Path>, argv: &[String]) -> Result<Jo
 
 /// The second half of [`create`].
 pub(crate) fn create_prepared(
-    config: Config,
+    mut config: Config,
     prepared: Prepared,
     path: Option<&Path>,
     argv: &[String],
 ) -> Result<Job, Error> {
+    pin(&mut config, &prepared);
     let folder = match path {
         Some(path) => RunFolder::create_exact(path)?,
         None => RunFolder::create(&default_root(config.runs.as_deref()), &config.name, SystemTime::now())?,
@@ -49,6 +50,14 @@ pub(crate) fn create_prepared(
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
     Ok(Job { config, prepared, folder, state, claim })
+}
+
+/// The run's own config names the commit that it began from, whatever the hub's branch becomes.
+fn pin(config: &mut Config, prepared: &Prepared) {
+    if let (Some(base), Some(commit)) = (&mut config.model.base, &prepared.commit) {
+        base.truncate(base.find('@').unwrap_or(base.len()));
+        config.model.revision = Some(commit.clone());
+    }
 }
 
 /// Opens a run to go on from its last checkpoint (or from the start, if it was cut off before one); `RUN@400` goes
@@ -219,6 +228,7 @@ fn write_papers(
         threads: rayon::current_num_threads(),
         base: Base {
             reference: config.model.base.clone().unwrap_or_else(|| "fresh".to_owned()),
+            revision: prepared.commit.clone(),
             fingerprint: prepared.encoder.fingerprint(),
         },
         data: prepared.files.clone(),
