@@ -1,6 +1,8 @@
 //! temper: from raw pairs of texts to a model that others can load. One file per command; only this room prints.
 
+mod ahead;
 mod bugs;
+mod cache;
 mod columns;
 mod config;
 mod data;
@@ -15,7 +17,9 @@ mod model;
 mod plain;
 mod prompt;
 mod quickstart;
+mod search;
 mod similarity;
+mod source;
 mod stored;
 mod table;
 mod terminal;
@@ -69,11 +73,13 @@ commands! {
     Config => config,
     Train => train,
     Embed => embed,
+    Search => search,
     Similarity => similarity,
     Eval => eval,
     Export => export,
     Info => info,
     Data => data,
+    Cache => cache,
     Quickstart => quickstart,
 }
 
