@@ -11,6 +11,7 @@ mod golden_models;
 mod golden_trajectory;
 mod place;
 mod resume;
+mod search;
 
 /// A test file that is not listed above would never run.
 #[test]
