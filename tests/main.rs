@@ -15,6 +15,7 @@ mod judging;
 mod place;
 mod resume;
 mod runs;
+mod search;
 
 /// A test file that is not listed above would never run.
 #[test]

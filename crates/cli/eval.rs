@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use temper_data::{ColumnMap, OnBadRow, ReadOptions};
 use temper_eval::{Prompts, Scores, Task};
-use temper_export::RunFacts;
 use temper_runs::WorstQuery;
 
 use crate::columns;
-use crate::model::{ModelArgs, Opened, PrecisionArgs};
+use crate::model::{ModelArgs, PrecisionArgs};
+use crate::prompt::SidePromptArgs;
 use crate::table::table;
 use crate::terminal::Terminal;
 
@@ -44,12 +44,8 @@ pub struct Args {
     /// Leave rows out that cannot be used, instead of refusing the file
     #[arg(long)]
     skip_bad_rows: bool,
-    /// Prompt of queries and first sentences, by name, in place of the one the model's own prompts suggest
-    #[arg(long, value_name = "NAME")]
-    query_prompt: Option<String>,
-    /// Prompt of documents and second sentences, by name
-    #[arg(long, value_name = "NAME")]
-    document_prompt: Option<String>,
+    #[command(flatten)]
+    prompts: SidePromptArgs,
     /// Show the queries whose answer is ranked lowest, with what is ranked above it (retrieval only)
     #[arg(long, value_name = "N", default_value_t = 0)]
     worst: usize,
@@ -69,10 +65,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let opened = args.precision.prepare(args.model.open(terminal)?);
-    let trained_with = trained_with(&opened)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {
-        let prompts = args.prompts(&opened, trained_with.as_ref(), task)?;
+        let prompts = args.prompts.of(&opened, task)?;
         let bar = terminal.progress("embedding", Some(task.size()));
         let judgement = task.judge(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
         let (scores, worst) = (&judgement.scores, task.worst_queries(&judgement, args.worst));
@@ -100,29 +95,6 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-impl Args {
-    /// The prompts asked for, else those of the run, else those that the model brings for such a task.
-    fn prompts(&self, opened: &Opened, run: Option<&Prompts>, task: &Task) -> anyhow::Result<Prompts> {
-        let contract = &opened.encoder.contract;
-        let mut prompts = run.map_or_else(|| Prompts::of_contract(contract, task), |run| Ok(run.clone()))?;
-        let asked = Prompts::named(contract, self.query_prompt.as_deref(), self.document_prompt.as_deref())?;
-        if self.query_prompt.is_some() {
-            prompts.first = asked.first;
-        }
-        if self.document_prompt.is_some() {
-            prompts.second = asked.second;
-        }
-        Ok(prompts)
-    }
-}
-
-/// A checkpoint is judged as its run judged it: with the prompts of the run's config, and no others.
-fn trained_with(opened: &Opened) -> anyhow::Result<Option<Prompts>> {
-    let Some(run) = RunFacts::of_model(&opened.folder)? else { return Ok(None) };
-    let config = temper_train::parse::parse(Path::new("config.toml"), &run.config, &[])?;
-    Ok(Some(temper_train::prompts(&config)))
 }
 
 fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> String {

@@ -1,6 +1,8 @@
 //! temper: from raw pairs of texts to a model that others can load. One file per command; only this room prints.
 
+mod ahead;
 mod bugs;
+mod cache;
 mod columns;
 mod config;
 mod data;
@@ -20,7 +22,9 @@ mod push;
 mod quickstart;
 mod rerun;
 mod runs;
+mod search;
 mod similarity;
+mod source;
 mod stored;
 mod table;
 mod terminal;
@@ -77,6 +81,7 @@ commands! {
     Rerun => rerun,
     Runs => runs,
     Embed => embed,
+    Search => search,
     Similarity => similarity,
     Eval => eval,
     Export => export,
@@ -84,6 +89,7 @@ commands! {
     Pull => pull,
     Push => push,
     Data => data,
+    Cache => cache,
     Quickstart => quickstart,
 }
 
