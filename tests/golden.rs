@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use safetensors::SafeTensors;
+use temper_kernels::DeviceName;
 
 /// Architectures (`model_type`, or the first module of a model without one) that temper does not load yet.
 pub const UNSUPPORTED_MODELS: &[&str] =
@@ -51,6 +53,16 @@ pub const UNSUPPORTED_EVALUATORS: &[&str] = &[
 pub fn leave_out(case: &str, what: &str, listed: &[&str]) {
     assert!(listed.contains(&what), "{case}: `{what}` is neither supported nor listed in tests/golden.rs");
     println!("left out: {case} ({what})");
+}
+
+/// Where models and losses run: `TEMPER_TEST_DEVICE`, or the CPU.
+pub fn device() -> Device {
+    device_name().open().unwrap()
+}
+
+/// As [`device`].
+pub fn device_name() -> DeviceName {
+    std::env::var("TEMPER_TEST_DEVICE").map_or(DeviceName::Cpu, |name| name.parse().unwrap())
 }
 
 pub fn folder() -> PathBuf {

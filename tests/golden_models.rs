@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use serde_json::Value;
 use temper_encoder::{Contract, Encoder, PackedBatch, Pass, ReadOptions, parameters, read};
 
@@ -63,7 +62,7 @@ fn check(folder: &Path) {
 }
 
 pub fn load(folder: &Path) -> Encoder {
-    read(folder, &ReadOptions::default(), &Device::flex()).unwrap().encoder
+    read(folder, &ReadOptions::default(), &golden::device()).unwrap().encoder
 }
 
 /// The rows of `key` without padding.

@@ -144,6 +144,13 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(BadInput { hint, .. }) = cause.downcast_ref() {
         return hint.clone();
     }
+    let unusable = match cause.downcast_ref() {
+        Some(temper_train::Error::Device(unusable)) => Some(unusable),
+        _ => cause.downcast_ref::<temper_kernels::Unusable>(),
+    };
+    if let Some(unusable) = unusable {
+        return Some(unusable.remedy.clone());
+    }
     if let Some(temper_train::Error::Config { hint: Some(hint), .. }) = cause.downcast_ref() {
         return Some(hint.clone());
     }

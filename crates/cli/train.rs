@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_kernels::DeviceName;
 use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Job, Report, Stop};
 
@@ -38,9 +39,9 @@ pub struct Args {
     /// Exact folder of the new run, in place of `<runs>/<name>-<time>`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", value_parser = ["cpu"], conflicts_with = "resume")]
-    device: Option<String>,
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, ndarray; see `temper devices`
+    #[arg(long, conflicts_with = "resume")]
+    device: Option<DeviceName>,
     /// What to show while training
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::Value;
-use temper_kernels::LinearPrecision;
+use temper_kernels::{LinearPrecision, is_fused};
 use temper_vectors::Embeddings;
 
 use crate::contract::Contract;
@@ -18,6 +18,8 @@ use crate::{Error, fingerprint, parameters};
 
 /// Tokens of one forward pass while embedding: enough to keep the cores busy, few enough for the cache.
 const BATCH_TOKENS: usize = 2048;
+/// The same for other devices, which are kept busy by more.
+const DEVICE_BATCH_TOKENS: usize = 16384;
 
 /// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
 #[derive(Debug, Clone)]
@@ -104,7 +106,7 @@ impl Encoder {
 
     /// The device the parameters live on.
     pub fn device(&self) -> Device {
-        self.network.devices().into_iter().next().unwrap_or_default()
+        self.network.devices().into_iter().next().unwrap_or_else(Device::flex)
     }
 
     /// Identity of weights, tokenizer and contract; see [`fingerprint`].
@@ -128,7 +130,8 @@ impl Encoder {
     pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut dyn FnMut(usize)) -> Embeddings {
         let (full, dim) = (self.contract.full_dim(), self.contract.dim());
         let mut values = vec![0.0; ids.len() * dim];
-        for batch in token_batches(ids) {
+        let budget = if is_fused(&self.device()) { BATCH_TOKENS } else { DEVICE_BATCH_TOKENS };
+        for batch in token_batches(ids, budget) {
             let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
             // Within the pool, so that an op does not wake a thread of it to be told what to do.
             let forward =
@@ -143,8 +146,8 @@ impl Encoder {
     }
 }
 
-/// Indices of the sequences, longest first, cut into batches of at most [`BATCH_TOKENS`] tokens.
-fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
+/// Indices of the sequences, longest first, cut into batches of at most `budget` tokens.
+fn token_batches(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(ids[*i].len()));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -152,7 +155,7 @@ fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
     for index in order {
         let length = ids[index].len();
         match batches.last_mut() {
-            Some(batch) if tokens + length <= BATCH_TOKENS => {
+            Some(batch) if tokens + length <= budget => {
                 batch.push(index);
                 tokens += length;
             }
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn batches_hold_every_sequence_once_within_the_budget() {
         let ids: Vec<Vec<u32>> = (0..100).map(|i| vec![0; 1 + (i * 97) % 512]).collect();
-        let batches = token_batches(&ids);
+        let batches = token_batches(&ids, BATCH_TOKENS);
         let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -181,6 +184,6 @@ mod tests {
 
     #[test]
     fn no_texts_no_batches() {
-        assert!(token_batches(&[]).is_empty());
+        assert!(token_batches(&[], BATCH_TOKENS).is_empty());
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use temper_data::Dataset;
 use temper_encoder::contract::{ModuleSpec, POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, reference};
@@ -94,7 +93,7 @@ fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Resul
         (_, Some(fresh)) => {
             let texts: Vec<&str> =
                 dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
-            let encoder = fresh.build(&texts, config.seed, &Device::flex())?;
+            let encoder = fresh.build(&texts, config.seed, &config.device.open()?)?;
             configure(encoder, config)?
         }
         (Some(base), None) => read_model(&reference::resolve(base)?, config, warnings)?,
@@ -116,7 +115,7 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
         max_seq_length: config.model.max_seq_length,
         truncate_dim: None,
     };
-    let loaded = temper_encoder::read(folder, &options, &Device::flex())?;
+    let loaded = temper_encoder::read(folder, &options, &config.device.open()?)?;
     warnings.extend(loaded.warnings);
     let prompts = &loaded.encoder.contract.prompts;
     if config.prompts.is_empty() && prompts.values().any(|p| !p.is_empty()) {
