@@ -78,6 +78,10 @@ impl Tensors {
         Self(std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     }
 
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
     fn file(&self) -> SafeTensors<'_> {
         SafeTensors::deserialize(&self.0).unwrap()
     }

@@ -70,7 +70,7 @@ fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
     let dataset = temper_data::read(&args.files, &options)?;
     let evaluation = if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &options)?) };
     // How a plain folder is pooled does not matter here, so the reader's guesses are not told.
-    let quiet = Terminal::new(true);
+    let quiet = Terminal::new(true, false);
     let opened = args.model.as_ref().map(|model| args.reading.open(model, &quiet)).transpose()?;
 
     let failure = RefCell::new(None);

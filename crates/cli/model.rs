@@ -1,6 +1,7 @@
 //! MODEL and the flags that every command which loads one shares.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
@@ -112,8 +113,15 @@ impl ReadingArgs {
             max_seq_length: self.max_seq_length,
             truncate_dim: self.truncate_dim,
         };
+        let started = Instant::now();
         let loaded = temper_encoder::read(&folder, &options, &device)
             .with_context(|| format!("failed to load the model `{model}`"))?;
+        terminal.detail(format!(
+            "read `{model}` from `{}` to {} in {:.2} s",
+            folder.display(),
+            DeviceName::of(&device),
+            started.elapsed().as_secs_f64()
+        ));
         for warning in &loaded.warnings {
             terminal.warn(warning);
         }

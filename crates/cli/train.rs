@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -13,6 +14,7 @@ use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Job, Report, Stop};
 
 use crate::failure::{BadInput, Quit};
+use crate::log::Level;
 use crate::plain::Plain;
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -67,6 +69,7 @@ enum Changed {
 
 /// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let started = Instant::now();
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
         (_, Some(run)) => {
@@ -85,6 +88,13 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
+    terminal.detail(format!(
+        "prepared `{}` in {:.2} s: {} examples, on {}",
+        job.folder.path().display(),
+        started.elapsed().as_secs_f64(),
+        job.prepared.dataset.len(),
+        DeviceName::of(&job.prepared.encoder.device())
+    ));
     let report = execute(&job, args.ui, terminal)?;
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();
@@ -103,8 +113,8 @@ pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report>
     let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
     if report.outcome == Outcome::Interrupted {
         let code = 128 + stop.load(Ordering::SeqCst);
-        insist(format!("interrupted after step {}; saved. Go on with:", report.step));
-        insist(format!("  {} train --resume {}", program(), quoted(run)));
+        insist(Level::Note, format!("interrupted after step {}; saved. Go on with:", report.step));
+        insist(Level::Note, format!("  {} train --resume {}", program(), quoted(run)));
         return Err(Quit(code as u8).into());
     }
     Ok(report)

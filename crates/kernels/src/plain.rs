@@ -384,8 +384,9 @@ mod tests {
             let index = index.into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
             for (row, &sequence) in bucket.sequences.iter().enumerate() {
                 let n = offsets.range(sequence).len();
-                for ((head, query), key) in
-                    (0..heads).flat_map(|h| (0..n).map(move |q| (h, q))).flat_map(|hq| (0..n).map(move |k| (hq, k)))
+                for ((head, query), key) in (0..heads)
+                    .flat_map(|h| (0..n).map(move |q| (h, q)))
+                    .flat_map(|hq| (0..n).map(move |k| (hq, k)))
                 {
                     let slot = ((row * heads + head) * bucket.length + query) * bucket.length + key;
                     let expected = starts[sequence] + (head * n + query) * n + key;

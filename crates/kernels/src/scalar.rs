@@ -26,7 +26,9 @@ impl Scalar {
         terms.into_iter().fold(Self::Known(0.0), |sum, term| match (sum, term) {
             (Self::Known(a), Self::Known(b)) => Self::Known(a + b),
             (Self::OnDevice(a), Self::OnDevice(b)) => Self::OnDevice(a + b),
-            (Self::OnDevice(a), Self::Known(b)) | (Self::Known(b), Self::OnDevice(a)) => Self::OnDevice(a + b),
+            (Self::OnDevice(a), Self::Known(b)) | (Self::Known(b), Self::OnDevice(a)) => {
+                Self::OnDevice(a + b)
+            }
         })
     }
 

@@ -43,12 +43,7 @@ pub(crate) fn device() -> Device {
 }
 
 /// The output and every input's gradient, under a weighted sum as loss.
-fn outputs(
-    op: TestOp<'_>,
-    matrices: &[TensorData],
-    vectors: &[TensorData],
-    device: Device,
-) -> Vec<Vec<f32>> {
+fn outputs(op: TestOp<'_>, matrices: &[TensorData], vectors: &[TensorData], device: Device) -> Vec<Vec<f32>> {
     let device = device.autodiff();
     let matrices: Vec<Tensor<2>> =
         matrices.iter().map(|data| Tensor::from_data(data.clone(), &device).require_grad()).collect();

@@ -58,9 +58,7 @@ pub enum Error {
         detail: String,
     },
     /// Loss or gradient became infinite or NaN.
-    #[error(
-        "the {what} of step {step} is {value}; {saved}\nexamples of that step: {examples}"
-    )]
+    #[error("the {what} of step {step} is {value}; {saved}\nexamples of that step: {examples}")]
     NotFinite {
         /// `loss` or `gradient norm`.
         what: &'static str,

@@ -98,9 +98,7 @@ fn clip_factor(norm: &Scalar, max_norm: f64) -> Scalar {
     match norm {
         _ if max_norm <= 0.0 => Scalar::Known(1.0),
         Scalar::Known(norm) => Scalar::Known((max_norm / (norm + 1e-6)).min(1.0)),
-        Scalar::OnDevice(norm) => {
-            Scalar::OnDevice(((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0))
-        }
+        Scalar::OnDevice(norm) => Scalar::OnDevice(((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0)),
     }
 }
 

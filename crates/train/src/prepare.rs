@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use temper_data::Dataset;
 use temper_encoder::contract::{ModuleSpec, POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, reference};
@@ -38,6 +39,7 @@ pub struct Prepared {
 
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
+    let device = config.device.open()?;
     let mut warnings = Vec::new();
     let dataset =
         temper_data::read(&config.data.train, &read_options(config, config.data.max_train_samples))?;
@@ -56,8 +58,8 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         )));
     }
     let encoder = match checkpoint {
-        Some(folder) => read_model(folder, config, &mut Vec::new())?,
-        None => base(config, &dataset, &mut warnings)?,
+        Some(folder) => read_model(folder, config, &device, &mut Vec::new())?,
+        None => base(config, &dataset, &device, &mut warnings)?,
     };
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
@@ -88,21 +90,31 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
 }
 
 /// The encoder that the run starts from.
-fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
+fn base(
+    config: &Config,
+    dataset: &Dataset,
+    device: &Device,
+    warnings: &mut Vec<String>,
+) -> Result<Encoder, Error> {
     let encoder = match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
             let texts: Vec<&str> =
                 dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
-            let encoder = fresh.build(&texts, config.seed, &config.device.open()?)?;
+            let encoder = fresh.build(&texts, config.seed, device)?;
             configure(encoder, config)?
         }
-        (Some(base), None) => read_model(&reference::resolve(base)?, config, warnings)?,
+        (Some(base), None) => read_model(&reference::resolve(base)?, config, device, warnings)?,
         (None, None) => return Err(Error::Plan("`model.base` is missing".to_owned())),
     };
     Ok(encoder)
 }
 
-fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
+fn read_model(
+    folder: &Path,
+    config: &Config,
+    device: &Device,
+    warnings: &mut Vec<String>,
+) -> Result<Encoder, Error> {
     let pooling = match &config.model.pooling {
         Some(name) => Some(
             pool_from_name(name)
@@ -115,7 +127,7 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
         max_seq_length: config.model.max_seq_length,
         truncate_dim: None,
     };
-    let loaded = temper_encoder::read(folder, &options, &config.device.open()?)?;
+    let loaded = temper_encoder::read(folder, &options, device)?;
     warnings.extend(loaded.warnings);
     let prompts = &loaded.encoder.contract.prompts;
     if config.prompts.is_empty() && prompts.values().any(|p| !p.is_empty()) {

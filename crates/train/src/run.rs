@@ -264,7 +264,9 @@ impl<'a> Loop<'a> {
         let folder = &self.job.folder;
         let saved = if self.state.step == step {
             match self.save_now("not finite") {
-                Ok(()) => format!("the state before it is saved as `{}`", folder.reference(Which::Step(step))),
+                Ok(()) => {
+                    format!("the state before it is saved as `{}`", folder.reference(Which::Step(step)))
+                }
                 Err(error) => format!("the state before it could not be saved: {error}"),
             }
         } else {

@@ -32,10 +32,7 @@ pub(super) fn gpus() -> Result<Vec<String>, Missing> {
         })?);
         driver.check("cuInit", driver.get::<Init>("cuInit")?(0))?;
         let [mut version, mut count] = [0, 0];
-        driver.check(
-            "cuDriverGetVersion",
-            driver.get::<Count>("cuDriverGetVersion")?(&raw mut version),
-        )?;
+        driver.check("cuDriverGetVersion", driver.get::<Count>("cuDriverGetVersion")?(&raw mut version))?;
         driver.check("cuDeviceGetCount", driver.get::<Count>("cuDeviceGetCount")?(&raw mut count))?;
         if count == 0 {
             return Err(no_gpu());
