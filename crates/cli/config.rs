@@ -10,6 +10,11 @@ use crate::terminal::Terminal;
 
 /// Show or check a run's config.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper config show
+  temper config show configs/pairs.toml --set seed=7
+  temper config check configs/pairs.toml")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -79,7 +79,7 @@ fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
         excluded.leave_out(evaluation);
     }
     // How a plain folder is pooled does not matter here, so the reader's guesses are not told.
-    let quiet = Terminal::new(true);
+    let quiet = Terminal::new(true, false);
     let opened = args.model.as_ref().map(|model| args.reading.open(model, &quiet)).transpose()?;
 
     let failure = RefCell::new(None);

@@ -85,7 +85,7 @@ enum FormatName {
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let format = args.format()?;
     check_inputs(&args.inputs)?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let prompt = args.prompt.text(&opened.encoder.contract)?;
     let mut writer = args.writer(format, &opened, prompt)?;
     let store = if args.cache || args.location.is_named() {

@@ -64,7 +64,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {
         let prompts = args.prompts.of(&opened, task)?;

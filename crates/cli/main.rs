@@ -4,8 +4,10 @@ mod ahead;
 mod bugs;
 mod cache;
 mod columns;
+mod completions;
 mod config;
 mod data;
+mod devices;
 mod embed;
 mod eval;
 mod export;
@@ -14,6 +16,8 @@ mod fetch;
 mod info;
 mod init;
 mod interrupt;
+mod log;
+mod man;
 mod model;
 mod plain;
 mod prompt;
@@ -29,8 +33,11 @@ mod stored;
 mod table;
 mod terminal;
 mod train;
+mod usage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -45,6 +52,12 @@ struct Cli {
     /// Print results and errors only: no progress, notes or warnings
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Also print details: device, threads, files, how long each part took
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Append what goes to stderr, and the details, to this file, with the time
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
     /// Threads to compute with; all cores when not given. The numbers are the same at any
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
@@ -91,20 +104,30 @@ commands! {
     Data => data,
     Cache => cache,
     Quickstart => quickstart,
+    Devices => devices,
+    Completions => completions,
+    Man => man,
 }
 
 fn main() -> ExitCode {
     bugs::report_panics();
     interrupt::outlive_file_size_limit();
     temper_kernels::keep_pages();
-    let cli = Cli::parse();
-    let terminal = Terminal::new(cli.quiet);
+    let started = Instant::now();
+    let cli = Cli::try_parse().unwrap_or_else(|error| usage::exit(&error));
+    let terminal = Terminal::new(cli.quiet, cli.verbose);
     if let Some(threads) = cli.threads {
         // Fails only if a pool exists already, which nothing has made yet.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global());
     }
-    match cli.command.run(&terminal) {
+    let result = cli.log_file.as_deref().map_or(Ok(()), log::start).and_then(|()| {
+        terminal.detail(usage::about());
+        cli.command.run(&terminal)
+    });
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
-    }
+    };
+    terminal.detail(format!("ended after {:.2} s", started.elapsed().as_secs_f64()));
+    code
 }

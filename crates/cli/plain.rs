@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use temper_runs::Event;
 use temper_train::Plan;
 
+use crate::log::{self, Level};
 use crate::terminal::Terminal;
 
 /// Seconds between two step lines when nobody watches a bar.
@@ -93,6 +94,7 @@ impl<'a> Plain<'a> {
             Some(bar) => {
                 bar.set_position(step);
                 bar.set_message(text.to_owned());
+                log::record(Level::Note, &format!("step {step}/{}  {text}", self.total));
             }
             None if self.last_line.is_none_or(|at| at.elapsed() >= SPARSE) || step == self.total => {
                 self.last_line = Some(Instant::now());

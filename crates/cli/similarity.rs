@@ -69,7 +69,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         );
     }
     let pairs = args.pairs.as_deref().map(|path| read_pairs(path, args.columns.as_ref())).transpose()?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let contract = &opened.encoder.contract;
     let similarity = args.similarity.map_or(contract.similarity, SimilarityName::similarity);
     let prompt = args.prompt.text(contract)?;

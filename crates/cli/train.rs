@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_kernels::DeviceName;
 use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Job, Report, Stop};
 
 use crate::failure::{BadInput, Quit};
 use crate::fetch::fetch_base;
+use crate::log::Level;
 use crate::plain::Plain;
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -39,9 +42,9 @@ pub struct Args {
     /// Exact folder of the new run, in place of `<runs>/<name>-<time>`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", value_parser = ["cpu"], conflicts_with = "resume")]
-    device: Option<String>,
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, ndarray; see `temper devices`
+    #[arg(long, conflicts_with = "resume")]
+    device: Option<DeviceName>,
     /// What to show while training
     #[arg(long, value_enum, default_value_t = Ui::Plain)]
     ui: Ui,
@@ -67,6 +70,7 @@ enum Changed {
 
 /// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let started = Instant::now();
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
         (_, Some(run)) => {
@@ -86,6 +90,13 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
+    terminal.detail(format!(
+        "prepared `{}` in {:.2} s: {} examples, on {}",
+        job.folder.path().display(),
+        started.elapsed().as_secs_f64(),
+        job.prepared.dataset.len(),
+        DeviceName::of(&job.prepared.encoder.device())
+    ));
     let report = execute(&job, args.ui, terminal)?;
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();
@@ -104,8 +115,8 @@ pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report>
     let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
     if report.outcome == Outcome::Interrupted {
         let code = 128 + stop.load(Ordering::SeqCst);
-        insist(format!("interrupted after step {}; saved. Go on with:", report.step));
-        insist(format!("  {} train --resume {}", program(), quoted(run)));
+        insist(Level::Note, format!("interrupted after step {}; saved. Go on with:", report.step));
+        insist(Level::Note, format!("  {} train --resume {}", program(), quoted(run)));
         return Err(Quit(code as u8).into());
     }
     Ok(report)

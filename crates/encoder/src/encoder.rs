@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rayon::prelude::*;
 use serde_json::Value;
-use temper_kernels::LinearPrecision;
+use temper_kernels::{LinearPrecision, is_fused};
 use temper_vectors::Embeddings;
 
 use crate::contract::Contract;
@@ -19,6 +19,8 @@ use crate::{Error, fingerprint, parameters};
 
 /// Tokens of one forward pass while embedding, of which each thread does its own: few enough for its cache.
 const BATCH_TOKENS: usize = 512;
+/// The same for other devices, which are kept busy by more.
+const DEVICE_BATCH_TOKENS: usize = 16384;
 
 /// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
 #[derive(Debug, Clone)]
@@ -105,7 +107,7 @@ impl Encoder {
 
     /// The device the parameters live on.
     pub fn device(&self) -> Device {
-        self.network.devices().into_iter().next().unwrap_or_default()
+        self.network.devices().into_iter().next().unwrap_or_else(Device::flex)
     }
 
     /// Identity of weights, tokenizer and contract; see [`fingerprint`].
@@ -139,15 +141,20 @@ impl Encoder {
             }
             progress(batch.len());
         };
-        // Each thread has a batch of its own, so that none waits for another op by op; those that run out of batches
-        // help with the others' ops. Within the pool, so that a single batch's ops need not wake it.
-        rayon::scope(|_| token_batches(ids).par_iter().with_max_len(1).for_each(embed));
+        if is_fused(&self.device()) {
+            // Each thread has a batch of its own, so that none waits for another op by op; those that run out of
+            // batches help with the others' ops. Within the pool, so that a single batch's ops need not wake it.
+            let batches = token_batches(ids, BATCH_TOKENS);
+            rayon::scope(|_| batches.par_iter().with_max_len(1).for_each(embed));
+        } else {
+            token_batches(ids, DEVICE_BATCH_TOKENS).iter().for_each(embed);
+        }
         Embeddings { dim, values: done.into_inner().unwrap_or_else(PoisonError::into_inner).0 }
     }
 }
 
-/// Indices of the sequences, longest first, cut into batches of at most [`BATCH_TOKENS`] tokens.
-fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
+/// Indices of the sequences, longest first, cut into batches of at most `budget` tokens.
+fn token_batches(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(ids[*i].len()));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -155,7 +162,7 @@ fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
     for index in order {
         let length = ids[index].len();
         match batches.last_mut() {
-            Some(batch) if tokens + length <= BATCH_TOKENS => {
+            Some(batch) if tokens + length <= budget => {
                 batch.push(index);
                 tokens += length;
             }
@@ -175,7 +182,7 @@ mod tests {
     #[test]
     fn batches_hold_every_sequence_once_within_the_budget() {
         let ids: Vec<Vec<u32>> = (0..100).map(|i| vec![0; 1 + (i * 97) % 512]).collect();
-        let batches = token_batches(&ids);
+        let batches = token_batches(&ids, BATCH_TOKENS);
         let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -184,6 +191,6 @@ mod tests {
 
     #[test]
     fn no_texts_no_batches() {
-        assert!(token_batches(&[]).is_empty());
+        assert!(token_batches(&[], BATCH_TOKENS).is_empty());
     }
 }

@@ -82,7 +82,12 @@ pub fn check_resumable(path: &Path) -> Result<(), Error> {
 }
 
 /// Restores the optimizer of a verified checkpoint.
-pub fn read_optimizer(path: &Path, config: &TrainConfig, step: u64) -> Result<Optimizer, Error> {
+pub fn read_optimizer(
+    path: &Path,
+    config: &TrainConfig,
+    step: u64,
+    device: &Device,
+) -> Result<Optimizer, Error> {
     let file = path.join(OPTIMIZER);
     let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
     let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
@@ -94,7 +99,7 @@ pub fn read_optimizer(path: &Path, config: &TrainConfig, step: u64) -> Result<Op
             let view = tensors.tensor(&format!("{parameter}#{kind}")).map_err(|e| broken(e.to_string()))?;
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
             let length = values.len();
-            Ok(Tensor::from_data(TensorData::new(values, [length]), &Device::flex()))
+            Ok(Tensor::from_data(TensorData::new(values, [length]), device))
         };
         moments.insert(parameter.to_owned(), [flat("first")?, flat("second")?]);
     }

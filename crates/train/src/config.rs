@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use temper_data::{BatchSampler, ColumnMap, OnBadRow};
 use temper_encoder::fresh::FreshConfig;
+use temper_kernels::DeviceName;
 
 use crate::losses::LossConfig;
 
@@ -21,9 +22,9 @@ pub struct Config {
     /// Seed of every random choice.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// `cpu`.
-    #[serde(default = "default_device")]
-    pub device: String,
+    /// Where to compute: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `ndarray`.
+    #[serde(default)]
+    pub device: DeviceName,
     /// The encoder to start from.
     pub model: ModelConfig,
     /// The examples.
@@ -229,10 +230,6 @@ fn default_name() -> String {
 
 fn default_seed() -> u64 {
     42
-}
-
-fn default_device() -> String {
-    "cpu".to_owned()
 }
 
 fn default_held_out() -> f64 {

@@ -154,9 +154,6 @@ fn check(config: &Config) -> Result<(), String> {
     if config.data.train.is_empty() {
         return Err("`data.train` names no file".to_owned());
     }
-    if config.device != "cpu" {
-        return Err(format!("`device` is `{}`; this build trains on: cpu", config.device));
-    }
     if train.per_device_train_batch_size == 0
         || train.gradient_accumulation_steps == 0
         || train.logging_steps == 0

@@ -43,6 +43,7 @@ pub struct Prepared {
 
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
+    let device = config.device.open()?;
     let mut warnings = Vec::new();
     let dataset =
         temper_data::read(&config.data.train, &read_options(config, config.data.max_train_samples))?;
@@ -79,8 +80,8 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         )));
     }
     let (encoder, commit) = match checkpoint {
-        Some(folder) => (read_model(folder, config, &mut Vec::new())?, None),
-        None => base(config, &dataset, &mut warnings)?,
+        Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
+        None => base(config, &dataset, &device, &mut warnings)?,
     };
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
@@ -126,24 +127,30 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
 fn base(
     config: &Config,
     dataset: &Dataset,
+    device: &Device,
     warnings: &mut Vec<String>,
 ) -> Result<(Encoder, Option<String>), Error> {
     Ok(match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
             let texts: Vec<&str> =
                 dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
-            let encoder = fresh.build(&texts, config.seed, &Device::flex())?;
+            let encoder = fresh.build(&texts, config.seed, device)?;
             (configure(encoder, config)?, None)
         }
         (Some(base), None) => {
             let found = reference::find(base, config.model.revision.as_deref(), &|_| ())?;
-            (read_model(&found.folder, config, warnings)?, found.commit)
+            (read_model(&found.folder, config, device, warnings)?, found.commit)
         }
         (None, None) => return Err(Error::Plan("`model.base` is missing".to_owned())),
     })
 }
 
-fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
+fn read_model(
+    folder: &Path,
+    config: &Config,
+    device: &Device,
+    warnings: &mut Vec<String>,
+) -> Result<Encoder, Error> {
     let pooling = match &config.model.pooling {
         Some(name) => Some(
             pool_from_name(name)
@@ -156,7 +163,7 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
         max_seq_length: config.model.max_seq_length,
         truncate_dim: None,
     };
-    let loaded = temper_encoder::read(folder, &options, &Device::flex())?;
+    let loaded = temper_encoder::read(folder, &options, device)?;
     warnings.extend(loaded.warnings);
     let prompts = &loaded.encoder.contract.prompts;
     if config.prompts.is_empty() && prompts.values().any(|p| !p.is_empty()) {

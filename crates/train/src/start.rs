@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_kernels::DeviceName;
 use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, parse_reference};
 
 use crate::batches::StepOrder;
@@ -223,7 +224,7 @@ fn write_papers(
         temper_version: env!("CARGO_PKG_VERSION").to_owned(),
         created: temper_runs::rfc3339(SystemTime::now()),
         seed: config.seed,
-        device: config.device.clone(),
+        device: DeviceName::of(&prepared.encoder.device()).to_string(),
         instruction_set: temper_kernels::instruction_set().to_owned(),
         threads: rayon::current_num_threads(),
         base: Base {
