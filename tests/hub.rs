@@ -386,8 +386,8 @@ fn shards_are_pulled_by_their_index_and_a_pickle_is_not() {
     let desk = Desk::new();
     let mut sharded = files(&model("bert-mean-norm"));
     let weights = sharded.remove("model.safetensors").unwrap();
-    let names =
-        safetensors::SafeTensors::deserialize(&weights).unwrap().names().into_iter().map(str::to_owned);
+    let tensors = safetensors::SafeTensors::deserialize(&weights).unwrap();
+    let names = tensors.names().into_iter().map(str::to_owned);
     let shard = "model-00001-of-00001.safetensors";
     let map: serde_json::Map<String, Value> = names.map(|name| (name, shard.into())).collect();
     sharded.insert(

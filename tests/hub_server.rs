@@ -161,7 +161,7 @@ pub fn commit_of(files: &Files) -> String {
 }
 
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".bin")
+    [".safetensors", ".bin"].iter().any(|extension| name.strip_suffix(extension).is_some())
 }
 
 fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
@@ -367,7 +367,7 @@ fn write(request: &Request, parts: &[&str], token: Option<&str>, state: &mut Sta
             let body = request.json();
             ok(&json!({"files": body["files"].as_array().unwrap().iter().map(mode).collect::<Vec<_>>()}))
         }
-        ("POST", [_, name, "info", "lfs", "objects", "batch"]) if name.ends_with(".git") => {
+        ("POST", [_, name, "info", "lfs", "objects", "batch"]) if name.strip_suffix(".git").is_some() => {
             let body = request.json();
             let object = |object: &Value| batched(object, host, state);
             ok(

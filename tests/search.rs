@@ -234,8 +234,8 @@ fn a_place_that_cannot_be_written_is_told_and_does_not_stop_the_search() {
 fn two_at_once_and_one_killed_leave_a_whole_cache() {
     let place = Cached::new();
     let model = model("bert-mean-norm");
-    let corpus: String = (0..6000).map(|row| format!("the cat runs {row} times\n")).collect();
-    place.0.write("many.txt", corpus);
+    let corpus: Vec<String> = (0..6000).map(|row| format!("the cat runs {row} times")).collect();
+    place.0.write("many.txt", corpus.join("\n"));
     let args = ["search", &model, "--corpus", "many.txt", "--json", "a cat"];
     let start = || {
         let mut command = place.0.command(&args);

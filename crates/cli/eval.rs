@@ -46,7 +46,7 @@ pub struct Args {
     skip_bad_rows: bool,
     #[command(flatten)]
     prompts: SidePromptArgs,
-    /// Show the queries whose answer is ranked lowest, with what is ranked above it (retrieval only)
+    /// Show the queries whose positive is ranked lowest, with the documents that compete with it (retrieval only)
     #[arg(long, value_name = "N", default_value_t = 0)]
     worst: usize,
     /// Print one JSON object for each DATA
@@ -72,6 +72,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         let judgement = task.judge(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
         let (scores, worst) = (&judgement.scores, task.worst_queries(&judgement, args.worst));
         bar.finish_and_clear();
+        if args.worst > 0 && judgement.placements.is_empty() {
+            terminal.warn(format!("`{}` ranks nothing, so no query of it is worst", path.display()));
+        }
         if args.json {
             let mut line = json!({
                 "model": opened.reference,

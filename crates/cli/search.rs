@@ -80,7 +80,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         let problem = format!("there is nothing to search in: `{}` holds no texts", args.corpus.display());
         return Err(BadInput::new(problem).into());
     }
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let prompts = args.prompts.of(&opened, &Task::Retrieval(Retrieval::default()))?;
     let interrupt = Interrupt::listen()?;
     let vectors = args.vectors(&opened, &prompts, &documents, &interrupt, terminal)?;
@@ -147,16 +147,11 @@ impl Args {
 }
 
 fn told(documents: usize, new: usize, seconds: f64) -> String {
-    match new {
-        0 => format!("{documents} texts, all from the cache"),
-        _ => {
-            let rate = new as f64 / seconds;
-            let known = documents - new;
-            format!(
-                "{documents} texts, {known} from the cache, {new} embedded in {seconds:.1} s ({rate:.0} texts/s)"
-            )
-        }
+    if new == 0 {
+        return format!("{documents} texts, all from the cache");
     }
+    let (rate, known) = (new as f64 / seconds, documents - new);
+    format!("{documents} texts, {known} from the cache, {new} embedded in {seconds:.1} s ({rate:.0} texts/s)")
 }
 
 /// A corpus that is ready to be asked.

@@ -9,6 +9,7 @@ use temper_runs::{Listed, Prunable, Prune, RunFolder, bases_in_use, prunable, pr
 
 use super::Root;
 use crate::failure::BadInput;
+use crate::log::Level;
 use crate::table::table;
 use crate::terminal::{Terminal, insist};
 
@@ -96,11 +97,13 @@ fn show(found: &Found, terminal: &Terminal) -> anyhow::Result<()> {
     terminal.print(format!("{} in {runs}", DecimalBytes(bytes(found))))?;
     if all().any(|one| matches!(one, Prunable::Checkpoint { .. })) {
         insist(
+            Level::Warning,
             "Without these checkpoints, RUN@STEP of their steps names nothing, and no resume goes back to them.",
         );
     }
     if all().any(|one| matches!(one, Prunable::OptimizerState { .. })) {
         insist(
+            Level::Warning,
             "Without optimizer state these runs can NEVER be resumed or extended; eval, embed and export go on working.",
         );
     }
@@ -113,7 +116,7 @@ fn agreed() -> anyhow::Result<bool> {
         let problem = "nobody is there to ask: stdin is not a terminal";
         return Err(BadInput::new(problem).hint("`--yes` removes what is listed without asking").into());
     }
-    insist("Remove all of it? [y/N]");
+    insist(Level::Note, "Remove all of it? [y/N]");
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -162,7 +162,7 @@ impl Task {
         &self,
         encoder: &Encoder,
         prompts: &Prompts,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Judgement> {
         let (on_first, on_second) = (prompts.first.as_deref(), prompts.second.as_deref());
         match self {

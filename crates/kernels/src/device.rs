@@ -132,10 +132,8 @@ pub fn devices() -> Vec<(DeviceName, Result<String, Unusable>)> {
 
 /// The backend's own device, whether autodiff is on or not.
 pub(crate) fn without_autodiff(device: &Device) -> &DispatchDevice {
-    match device.as_dispatch() {
-        DispatchDevice::Autodiff(device) => device,
-        device => device,
-    }
+    let device = device.as_dispatch();
+    if let DispatchDevice::Autodiff(inner) = device { inner } else { device }
 }
 
 /// Burn unwraps every call to the driver, so the driver is asked first.

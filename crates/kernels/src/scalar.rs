@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 /// A number of a training step. On the CPU it is known; reading one from another device would wait for the device.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a step has a handful")]
 pub enum Scalar {
     /// In f64.
     Known(f64),

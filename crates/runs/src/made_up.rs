@@ -17,7 +17,7 @@ pub(crate) fn run(path: &Path, events: &[Event]) -> RunFolder {
         device: "cpu".into(),
         instruction_set: "avx2".into(),
         threads: 2,
-        base: Base { reference: "m".into(), fingerprint: "f".into() },
+        base: Base { reference: "m".into(), fingerprint: "f".into(), revision: None },
         data: Vec::new(),
         config_hash: "c".into(),
         argv: vec!["temper".into(), "train".into()],

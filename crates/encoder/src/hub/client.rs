@@ -14,12 +14,12 @@ use super::{Error, Event, HubId, Listener, Settings};
 pub(super) const ATTEMPTS: u32 = 6;
 
 /// Who waits longer is told to come back.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A connection over which nothing comes for so long is lost.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+const SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The hub, and who listens.
 pub(super) struct Client<'a> {
@@ -155,9 +155,9 @@ impl<'a> Client<'a> {
             ),
             // Models that an anonymous person may not see are answered like those that are not.
             (401 | 404, _, _) if may == "read" => Error::NotFound {
-                id: id.clone(),
+                id: Box::new(id.clone()),
                 endpoint: endpoint.clone(),
-                token: token.clone(),
+                token: token.clone().map(Box::new),
                 near: self.near(id),
             },
             (401 | 403, _, None) => denied(

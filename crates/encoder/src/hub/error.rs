@@ -11,14 +11,14 @@ pub enum Error {
     #[error("`{0}` is not a hub id: expected `org/name` or `org/name@revision`")]
     BadId(String),
     /// There is no such model, or it is not to be seen.
-    #[error("{endpoint} has no model `{id}` that can be seen {}{}", seen(.token.as_ref()), neighbours(.near))]
+    #[error("{endpoint} has no model `{id}` that can be seen {}{}", seen(.token.as_deref()), neighbours(.near))]
     NotFound {
         /// The model.
-        id: HubId,
+        id: Box<HubId>,
         /// The hub.
         endpoint: String,
         /// Who asked.
-        token: Option<Token>,
+        token: Option<Box<Token>>,
         /// Models with similar names.
         near: Vec<String>,
     },

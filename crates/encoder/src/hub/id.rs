@@ -20,7 +20,8 @@ impl HubId {
             None => (reference, None),
         };
         let (owner, model) = name.split_once('/')?;
-        let named = [owner, model].into_iter().all(is_name) && name.len() <= 96 && !name.ends_with(".git");
+        let git = name.strip_suffix(".git").is_some();
+        let named = [owner, model].into_iter().all(is_name) && name.len() <= 96 && !git;
         let id = Self { name: name.to_owned(), revision: None };
         match revision {
             _ if !named => None,
@@ -30,6 +31,7 @@ impl HubId {
     }
 
     /// This model at another revision.
+    #[must_use]
     pub fn at(self, revision: &str) -> Self {
         Self { revision: Some(revision.to_owned()), ..self }
     }

@@ -127,7 +127,7 @@ fn check(id: &HubId, all: &BTreeSet<&str>, chosen: &[&str], root: &str) -> Resul
             "holds no `config.json`, so it is no model of transformers or sentence-transformers",
         );
     }
-    if chosen.iter().any(|path| is_weights(&path)) {
+    if chosen.iter().any(is_weights) {
         return Ok(());
     }
     if all.contains(joined(root, "pytorch_model.bin").as_str()) {

@@ -293,19 +293,18 @@ impl Push<'_> {
         })];
         for file in files {
             let stored = large.iter().find(|large| large.file.name == file.name);
-            lines.push(match stored {
-                Some(Large { sha256, .. }) => json!({
+            lines.push(if let Some(Large { sha256, .. }) = stored {
+                json!({
                     "key": "lfsFile",
                     "value": {"path": file.name, "algo": "sha256", "oid": sha256, "size": file.size},
-                }),
-                None => {
-                    let content = fs::read(&file.path).map_err(Error::io("read", &file.path))?;
-                    let content = STANDARD.encode(content);
-                    json!({"key": "file", "value": {"content": content, "path": file.name, "encoding": "base64"}})
-                }
+                })
+            } else {
+                let content = fs::read(&file.path).map_err(Error::io("read", &file.path))?;
+                let content = STANDARD.encode(content);
+                json!({"key": "file", "value": {"content": content, "path": file.name, "encoding": "base64"}})
             });
         }
-        let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let body = lines.iter().fold(String::new(), |body, line| body + &line.to_string() + "\n");
         let url = self.api("commit");
         let request = || self.client.post(&url).content_type("application/x-ndjson").send(&body);
         let sent = self.client.send(&url, request).and_then(|sent| json_of(&url, sent));
