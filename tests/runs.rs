@@ -49,7 +49,7 @@ fn changed_data_are_not_trained_on_unasked() {
     place.finished("x", &[]);
     let data = place.path("train.jsonl");
     let text = std::fs::read_to_string(&data).unwrap();
-    std::fs::write(&data, text.replacen("Can cartridge", "May cartridge", 1)).unwrap();
+    std::fs::write(&data, text.replacen("Wet lube or dry", "Dry lube or wet", 1)).unwrap();
     let again = ["rerun", "x", "--run", "again"];
     let said = refused(&place, &again);
     assert!(said.contains("`train.jsonl` has 105834 bytes with the hash"), "{said}");
