@@ -34,6 +34,16 @@ pub enum Error {
         /// The field and what was expected.
         source: serde_json::Error,
     },
+    /// One line of an exclusion file is no pair.
+    #[error("`{path}` line {line} is not `{{\"query\": ..., \"positive\": ...}}`: mend or delete it")]
+    ExclusionLine {
+        /// The exclusion file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The field and what was expected.
+        source: serde_json::Error,
+    },
     /// The folder has no run manifest.
     #[error("`{path}` is not a run folder: it has no manifest.json")]
     NotARun {

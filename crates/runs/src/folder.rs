@@ -85,6 +85,16 @@ impl RunFolder {
         self.path.join("events.jsonl")
     }
 
+    /// The pairs that a person marked as wrong.
+    pub fn exclusions_path(&self) -> PathBuf {
+        self.path.join("exclusions.jsonl")
+    }
+
+    /// What a dashboard kept off the screen: notes and warnings.
+    pub fn log_path(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
     /// The TensorBoard log.
     pub fn tensorboard_dir(&self) -> PathBuf {
         self.path.join("tensorboard")
