@@ -4,6 +4,7 @@ mod bugs;
 mod columns;
 mod config;
 mod data;
+mod display;
 mod embed;
 mod eval;
 mod export;
@@ -20,6 +21,7 @@ mod stored;
 mod table;
 mod terminal;
 mod train;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,7 @@ commands! {
     Init => init,
     Config => config,
     Train => train,
+    Watch => watch,
     Embed => embed,
     Similarity => similarity,
     Eval => eval,

@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod control;
 mod error;
 pub mod gradients;
 mod judging;
@@ -19,10 +20,11 @@ mod start;
 
 pub use batches::{MicroBatch, StepOrder};
 pub use config::Config;
+pub use control::Control;
 pub use error::Error;
 pub use judging::{NamedTasks, prompts, read_judged};
 pub use learner::Learner;
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};
-pub use run::{Job, Report, Stop, run};
+pub use run::{Job, Report, run};
 pub use start::{Allowed, create, resume};
