@@ -32,7 +32,6 @@ impl<'a> Display<'a> {
     pub fn open(ui: Ui, job: &Job, control: &Arc<Control>, terminal: &'a Terminal) -> anyhow::Result<Self> {
         let log = job.folder.log_path();
         let (dashboard, plain) = if ui == Ui::Tui {
-            check_terminal()?;
             let file = OpenOptions::new().create(true).append(true).open(&log);
             let file = file.with_context(|| format!("failed to open `{}`", log.display()))?;
             let control = Arc::clone(control);
@@ -88,12 +87,12 @@ pub fn can_show_dashboard() -> bool {
 }
 
 /// Refuses where there is no terminal to draw on.
-pub fn check_terminal() -> anyhow::Result<()> {
+pub fn check_terminal(hint: &str) -> anyhow::Result<()> {
     if can_show_dashboard() {
         return Ok(());
     }
-    let failure = BadInput::new("the dashboard needs a terminal, in the foreground, as stdin and stderr");
-    Err(failure.hint("`temper train --ui plain` prints lines; `temper runs` needs no terminal").into())
+    let problem = "the dashboard needs a terminal in the foreground, as stdin and stderr";
+    Err(BadInput::new(problem).hint(hint).into())
 }
 
 fn ask(request: Request, control: &Control) {

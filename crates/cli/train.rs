@@ -12,7 +12,7 @@ use temper_encoder::reference::MODEL_FOLDER;
 use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Control, Job, Report};
 
-use crate::display::{Display, can_show_dashboard};
+use crate::display::{Display, can_show_dashboard, check_terminal};
 use crate::failure::{BadInput, Quit};
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -70,6 +70,9 @@ enum Changed {
 
 /// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    if args.ui == Some(Ui::Tui) {
+        check_terminal("`--ui plain` prints lines instead")?;
+    }
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
         (_, Some(run)) => {

@@ -29,7 +29,7 @@ pub struct Args {
 /// Shows the dashboard until it is left.
 pub fn run(args: Args, _terminal: &Terminal) -> anyhow::Result<()> {
     let folder = RunFolder::open(&args.run)?;
-    check_terminal()?;
+    check_terminal("`events.jsonl` of the run holds the same, one event a line")?;
     interrupt::restore_on_signals()?;
     match temper_tui::watch(&folder, args.speed)? {
         Left::Interrupted => Err(Quit(130).into()),

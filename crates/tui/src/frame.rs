@@ -165,13 +165,13 @@ fn footer_line<'a>(scene: &'a Scene) -> Line<'a> {
         return Line::styled(text.as_str(), scene.palette.warning());
     }
     let page: &[(&str, &str)] = match scene.view.page {
-        Page::Overview => &[("←→", "chart"), ("+-", "zoom"), ("s", "smooth"), ("z", "full")],
-        Page::Queries => &[("↑↓", "query"), ("m", "mark as wrong"), ("e", "set")],
+        Page::Overview => &[("←→", "chart"), ("+-", "zoom"), ("z", "full")],
+        Page::Queries => &[("↑↓", "query"), ("m", "mark as wrong")],
         Page::Scores | Page::Log => &[("↑↓", "scroll")],
     };
     let run: &[(&str, &str)] =
-        if scene.status == Status::Training { &[("c", "save now"), ("x", "stop")] } else { &[] };
-    let always = [("space", "pause"), ("q", "leave"), ("?", "help")];
+        if scene.status == Status::Training { &[("c", "save"), ("x", "stop")] } else { &[] };
+    let always = [("p", "pause"), ("q", "leave"), ("?", "help")];
     let keys = [&[("1-4", "page")], page, run, &always].concat();
     Line::from_iter(keys.into_iter().flat_map(|(key, does)| {
         [Span::styled(key, scene.palette.strong()), quiet(scene, format!(" {does}  "))]

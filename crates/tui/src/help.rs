@@ -17,7 +17,7 @@ const KEYS: [(&str, &str); 17] = [
     ("↑ ↓ PgUp PgDn", "select a query, scroll scores or log"),
     ("m", "worst queries: mark the pair as wrong, or not"),
     ("", "  (into exclusions.jsonl of the run)"),
-    ("space", "pause: nothing moves until pressed again"),
+    ("p, space", "pause: nothing moves until pressed again"),
     ("c", "save a checkpoint after this step"),
     ("x", "stop after this step; saved, can be resumed"),
     ("q", ""),

@@ -24,7 +24,6 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene) {
     let row = |(chart, name): (Chart, String)| {
         let value = scene.board.last().map_or(f64::NAN, |last| chart.value(last));
         let shown = match chart {
-            _ if value.is_nan() => "-".to_owned(),
             Chart::Memory => bytes(value),
             _ => number(value),
         };

@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use crate::board::Standing;
 use crate::frame::{Scene, part, quiet};
-use crate::wording::fit;
+use crate::wording::{fit, fit_end};
 
 /// Columns of all numbers but the name.
 const NUMBERS: usize = 2 * 8 + 9 + 9;
@@ -35,7 +35,7 @@ fn table(frame: &mut Frame, area: Rect, scene: &Scene, skip: usize) {
     let room = (area.height as usize).saturating_sub(2);
     let hidden = match names.len().saturating_sub(room) {
         0 => String::new(),
-        hidden => format!(", {hidden} more on page 3"),
+        hidden => format!(", {hidden} more on 3"),
     };
     let inside = part(frame, area, scene, format!(" scores at step {}{hidden} ", last.step));
     let wide = inside.width as usize >= NUMBERS + 16;
@@ -63,8 +63,8 @@ fn head<'a>(scene: &Scene, wide: bool, name_width: usize) -> Line<'a> {
 fn row<'a>(scene: &Scene, name: &str, standing: &Standing, wide: bool, name_width: usize) -> Line<'a> {
     let palette = scene.palette;
     let decides = scene.board.metric() == Some(name);
-    let marked = if decides { format!("> {name}") } else { format!("  {name}") };
-    let name = format!("{:name_width$}", fit(&marked, name_width - 1));
+    let shown = fit_end(name, name_width - 3);
+    let name = format!("{} {shown:width$}", if decides { ">" } else { " " }, width = name_width - 2);
     let is_best = decides && scene.board.evaluations.last().is_some_and(|last| last.best);
     let score = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     let change = match standing.change() {

@@ -9,7 +9,7 @@ use temper_runs::Histogram;
 
 use crate::frame::{Scene, part, quiet};
 
-/// Draws the panel: for each kind its mean and change, the bars now, and where there is room those of step 0.
+/// Draws the panel: for each kind its mean at step 0 and now, the bars now, and where there is room those of step 0.
 pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene) {
     let set = scene.view.set(scene.board);
     let all = scene.board.similarities.get(set).map(Vec::as_slice).unwrap_or_default();
@@ -19,10 +19,10 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene) {
         frame.render_widget(Paragraph::new(quiet(scene, text)), inside);
         return;
     };
-    let set = if set.is_empty() { String::new() } else { format!("{set}, ") };
+    let set = if set.is_empty() { String::new() } else { format!(" of {set}") };
     let gap = last.positive.mean - last.hardest_negative.mean;
     let gap_before = first.positive.mean - first.hardest_negative.mean;
-    let title = format!(" similarities at {set}step {}: gap {gap:.3} ({:+.3}) ", last.step, gap - gap_before);
+    let title = format!(" similarities{set}, gap {gap:.3} ({:+.3}) ", gap - gap_before);
     let inside = part(frame, area, scene, title);
 
     let histograms = [&first.positive, &last.positive, &first.hardest_negative, &last.hardest_negative];
@@ -54,19 +54,23 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene) {
 fn heading<'a>(scene: &Scene, name: &'a str, before: &Histogram, now: &Histogram, style: Style) -> Line<'a> {
     Line::from(vec![
         Span::styled(name, style),
-        quiet(scene, format!("  mean {:.3} -> ", before.mean)),
+        quiet(scene, format!("  {:.3} -> ", before.mean)),
         Span::styled(format!("{:.3}", now.mean), scene.palette.strong()),
         Span::raw(format!(" ({:+.3})", now.mean - before.mean)),
     ])
 }
 
-/// `step 0` at the right end of a row of bars that has room for it.
+/// `step 0` at that end of a row of bars that has room for it.
 fn labelled<'a>(line: Line<'a>, width: usize, scene: &Scene) -> Line<'a> {
-    let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
-    let label = "step 0";
-    let kept: String = text.chars().take(width - label.len()).collect();
-    let free = text.chars().skip(width - label.len()).all(|c| c == ' ');
-    if free { Line::from(quiet(scene, kept + label)) } else { line }
+    let (text, label) = (line.to_string(), "step 0");
+    let (rest, blank) = (width.saturating_sub(label.len()), " ".repeat(label.len()));
+    if text.ends_with(&blank) {
+        Line::from(quiet(scene, text.chars().take(rest).collect::<String>() + label))
+    } else if text.starts_with(&blank) {
+        Line::from(quiet(scene, label.to_owned() + &text[blank.len()..]))
+    } else {
+        line
+    }
 }
 
 /// The edges of the bins that hold anything.
@@ -133,6 +137,6 @@ mod tests {
         let rows = bars_of(&histogram, (-0.5, 1.0), 6, 2, Style::new());
         let text: Vec<String> = rows.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["  ██  ", "▁▁████"]);
-        assert_eq!(axis(-0.5, 1.0, 20), "-0.50    0.25    1.00");
+        assert_eq!(axis(-0.5, 1.0, 20), "-0.50   0.25    1.00");
     }
 }

@@ -2,11 +2,11 @@
 
 use ratatui::text::Span;
 
-/// A number with about four digits: `0.1234`, `2.31e-5`, `38.25`, `2,696`, `1.25M`.
+/// A number with about four digits: `0.1234`, `2.31e-5`, `38.25`, `2,696`, `1.25M`; `-` for none.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
-        value.to_string()
+        "-".to_owned()
     } else if size == 0.0 {
         "0".to_owned()
     } else if size < 0.001 {
@@ -24,7 +24,13 @@ pub fn number(value: f64) -> String {
 
 /// Bytes as people read them.
 pub fn bytes(bytes: f64) -> String {
-    if bytes < 1e9 { format!("{:.0} MB", bytes / 1e6) } else { format!("{:.2} GB", bytes / 1e9) }
+    if bytes.is_nan() {
+        "-".to_owned()
+    } else if bytes < 1e9 {
+        format!("{:.0} MB", bytes / 1e6)
+    } else {
+        format!("{:.2} GB", bytes / 1e9)
+    }
 }
 
 /// `0:59`, `12:03`, `3:20:01`, `2 d 03:20`.
@@ -61,6 +67,16 @@ pub fn fit(text: &str, width: usize) -> String {
         fitting.push(c);
     }
     fitting + "…"
+}
+
+/// The same, with the end kept: names differ there.
+pub fn fit_end(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let end = text.chars().skip(length + 1 - width.max(1));
+    std::iter::once('…').chain(end).collect()
 }
 
 /// `text` broken at spaces into lines of at most `width` columns; longer words are broken too.
@@ -101,7 +117,7 @@ mod tests {
     #[test]
     fn numbers_keep_four_digits() {
         let shown = [0.0, 2.31e-5, 0.12345, -38.25, 2695.6, 999_999.6, 1.25e6, f64::NAN].map(number);
-        assert_eq!(shown, ["0", "2.31e-5", "0.1235", "-38.25", "2,696", "1000,000", "1.25M", "NaN"]);
+        assert_eq!(shown, ["0", "2.31e-5", "0.1235", "-38.25", "2,696", "1000,000", "1.25M", "-"]);
     }
 
     #[test]
@@ -113,6 +129,7 @@ mod tests {
     #[test]
     fn texts_fit_by_columns_not_letters() {
         assert_eq!(fit("漢字かな", 5), "漢字…");
+        assert_eq!(fit_end("cosine_ndcg@10", 8), "…ndcg@10");
         assert_eq!(wrap("漢字 or a verylongword", 6), ["漢字", "or a", "verylo", "ngword"]);
         assert_eq!(one_line("a\n\u{1b}[2J\tb"), "a [2J b");
     }
