@@ -53,7 +53,7 @@ fn the_dashboard_needs_a_terminal_and_a_run() {
     let errors = place.refused(&["watch", "r"]);
     assert!(errors.contains("needs a terminal"), "{errors}");
     let errors = place.refused(&["watch", "nothing"]);
-    assert!(errors.contains("`nothing` is not a run folder"), "{errors}");
+    assert!(errors.contains("RUN `nothing` is no run"), "{errors}");
     let errors = place.refused(&["watch", "r", "--speed", "0"]);
     assert!(errors.contains("expected a number above 0"), "{errors}");
 }

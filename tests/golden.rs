@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use safetensors::SafeTensors;
+use temper_kernels::DeviceName;
 
 /// Architectures (`model_type`, or the first module of a model without one) that temper does not load yet.
 pub const UNSUPPORTED_MODELS: &[&str] =
@@ -53,6 +55,16 @@ pub fn leave_out(case: &str, what: &str, listed: &[&str]) {
     println!("left out: {case} ({what})");
 }
 
+/// Where models and losses run: `TEMPER_TEST_DEVICE`, or the CPU.
+pub fn device() -> Device {
+    device_name().open().unwrap()
+}
+
+/// As [`device`].
+pub fn device_name() -> DeviceName {
+    std::env::var("TEMPER_TEST_DEVICE").map_or(DeviceName::Cpu, |name| name.parse().unwrap())
+}
+
 pub fn folder() -> PathBuf {
     std::env::var_os("TEMPER_GOLDEN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden"), PathBuf::from)
@@ -64,6 +76,10 @@ pub struct Tensors(Vec<u8>);
 impl Tensors {
     pub fn read(path: &Path) -> Self {
         Self(std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    }
+
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
     }
 
     fn file(&self) -> SafeTensors<'_> {

@@ -1,6 +1,6 @@
 //! Every supported loss against the reference's value and gradients.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use temper_train::losses::{Loss, LossInput, MultipleNegativesRanking, ScoreFunction};
 
@@ -67,7 +67,7 @@ fn loss(case: &Value) -> Result<Loss, String> {
 }
 
 fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
-    let device = Device::flex();
+    let device = golden::device();
     let columns: Vec<Tensor<2>> = case["inputs"]
         .as_array()
         .unwrap()

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde_json::Value;
 use temper_encoder::{DropoutSites, Encoder, PackedBatch, Pass, parameters};
+use temper_kernels::DeviceName;
 use temper_train::Learner;
 use temper_train::config::{DecayGroups, TrainConfig};
 use temper_train::gradients::NamedGradients;
@@ -47,11 +48,11 @@ fn check(folder: &Path) {
 
         learner.backward(value);
         let norm = learner.gradient_norm();
-        close(&format!("{name} gradient norm {number}"), norm, &step["grad_norm"], 1e-4, true);
+        close(&format!("{name} gradient norm {number}"), norm.read(), &step["grad_norm"], 1e-4, true);
         let learning_rate = schedule.at(number);
         close(&format!("{name} learning rate {number}"), learning_rate, &step["lr"], 1e-9, false);
         learning_rates += learning_rate;
-        learner.update(norm, learning_rate);
+        learner.update(&norm, learning_rate);
     }
     let expected = Tensors::read(&folder.join("final.safetensors"));
     for tensor in parameters::collect(&learner.caught_up().0.transformer) {
@@ -109,25 +110,31 @@ fn a_word_table_updated_by_rows_ends_with_the_bytes_of_the_dense_update() {
             gradients.add(&network, loss(dense).mul_scalar(0.5).backward(), None);
         }
         let norm = gradients.norm();
-        assert!((learner.gradient_norm() - norm).abs() <= 1e-9 * norm);
-        learner.update(norm, learning_rate);
-        network = optimizer.update(network, gradients, norm, learning_rate);
+        let bound = if golden::device_name() == DeviceName::Cpu { 1e-9 } else { 1e-4 } * norm.read();
+        assert!((learner.gradient_norm().read() - norm.read()).abs() <= bound);
+        learner.update(&norm, learning_rate);
+        network = optimizer.update(network, gradients, &norm, learning_rate);
         if step % 5 == 3 {
             learner.caught_up();
         }
     }
     let (by_rows, optimizer_by_rows) = learner.caught_up();
     for (found, expected) in parameters::collect(&by_rows).iter().zip(parameters::collect(&network.valid())) {
-        assert!(bits(&found.values) == bits(&expected.values), "{}", found.name);
+        assert!(same(&found.values, &expected.values), "{}", found.name);
     }
     for ((name, found), (_, expected)) in optimizer_by_rows.moments().zip(optimizer.moments()) {
-        let [found, expected] = [found, expected].map(|m| m.map(|m| bits(&parameters::values(m))));
-        assert!(found == expected, "moments of {name}");
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(same(&parameters::values(found), &parameters::values(expected)), "moments of {name}");
+        }
     }
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| x.to_bits()).collect()
+/// The same bits on the CPU; elsewhere there are no updates by rows, and sums have no fixed order.
+fn same(found: &[f32], expected: &[f32]) -> bool {
+    if golden::device_name() != DeviceName::Cpu {
+        return max_difference(found, expected) <= 1e-4;
+    }
+    found.iter().map(|x| x.to_bits()).eq(expected.iter().map(|x| x.to_bits()))
 }
 
 fn train_config(golden: &Value) -> TrainConfig {

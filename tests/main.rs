@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod cli_shell;
 mod cli_training;
 mod cli_using;
 mod data_sample;
@@ -9,8 +10,13 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod hub;
+mod hub_server;
+mod judging;
 mod place;
 mod resume;
+mod runs;
+mod search;
 
 /// A test file that is not listed above would never run.
 #[test]

@@ -1,7 +1,7 @@
 //! A run that stops, for whatever reason, goes on as if nothing had happened: at its end are the same bytes.
 
 mod kill;
-mod run;
+pub mod run;
 
 use kill::{Moment, killed};
 use run::{Place, REFERENCE, Run, STEPS, message, pause, signal};

@@ -1,6 +1,7 @@
 //! A panic is a bug of temper, never the user's fault, and says so.
 
-use std::io::Write as _;
+use crate::log::Level;
+use crate::terminal::insist;
 
 /// Replaces the message of a panic by one that people can act on.
 pub fn report_panics() {
@@ -9,10 +10,11 @@ pub fn report_panics() {
         let message = info.payload_as_str().unwrap_or("panicked");
         let message = message.strip_prefix("this is a bug: ").unwrap_or(message);
         let place = info.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        // stderr may be closed; there is nowhere else to tell it.
-        drop(writeln!(
-            std::io::stderr(),
-            "error: this is a bug: {message}{place}\nhint: please report it with the command line and these two lines"
-        ));
+        insist(
+            Level::Error,
+            format!(
+                "error: this is a bug: {message}{place}\nhint: please report it with the command line and these two lines"
+            ),
+        );
     }));
 }

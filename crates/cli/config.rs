@@ -5,10 +5,16 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use temper_train::StepOrder;
 
+use crate::fetch::fetch_base;
 use crate::terminal::Terminal;
 
 /// Show or check a run's config.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper config show
+  temper config show configs/pairs.toml --set seed=7
+  temper config check configs/pairs.toml")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -38,14 +44,16 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 22] = [
+const UNSET: [(&str, &str, &str); 23] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
+    ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
     ("model.fresh", "{ hidden_size = 256 }", "model.base is the start"),
     ("model.pooling", "\"mean\"", "the base's own; for a plain transformers folder, which has none"),
     ("model.max_seq_length", "128", "the base's own"),
     ("model.dropout", "0.1", "the base's own"),
     ("data.eval", "[\"dev.jsonl\"]", "a part of the training examples is held out"),
+    ("data.exclude", "[\"runs/x/exclusions.jsonl\"]", "nothing"),
     ("data.max_train_samples", "10000", "all"),
     ("data.max_eval_samples", "1000", "all"),
     ("data.label_range", "[0.0, 1.0]", "what the loss can learn from"),
@@ -75,6 +83,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         Command::Check { config, overrides } => {
             let config = temper_train::parse::read(config, overrides)?;
+            fetch_base(&config.model, terminal)?;
             let prepared = temper_train::prepare(&config, None)?;
             let order = StepOrder::new(&prepared.dataset, &config);
             let plan = temper_train::plan(&config, &prepared, &order)?;

@@ -40,6 +40,9 @@ struct InspectArgs {
     /// Evaluation data: texts that occur in both are counted
     #[arg(long, value_name = "FILE")]
     eval: Vec<PathBuf>,
+    /// Leave out the pairs of this file, as the dashboard marks them (`exclusions.jsonl` of a run)
+    #[arg(long, value_name = "FILE")]
+    exclude: Vec<PathBuf>,
     /// Count tokens as this model does, and the texts longer than it takes
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -67,10 +70,16 @@ fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
         on_bad_row: OnBadRow::Skip,
         ..ReadOptions::default()
     };
-    let dataset = temper_data::read(&args.files, &options)?;
-    let evaluation = if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &options)?) };
+    let mut dataset = temper_data::read(&args.files, &options)?;
+    let mut evaluation =
+        if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &options)?) };
+    let mut excluded = temper_train::excluded_pairs(&args.exclude)?;
+    excluded.leave_out(&mut dataset);
+    if let Some(evaluation) = &mut evaluation {
+        excluded.leave_out(evaluation);
+    }
     // How a plain folder is pooled does not matter here, so the reader's guesses are not told.
-    let quiet = Terminal::new(true);
+    let quiet = Terminal::new(true, false);
     let opened = args.model.as_ref().map(|model| args.reading.open(model, &quiet)).transpose()?;
 
     let failure = RefCell::new(None);
@@ -84,6 +93,13 @@ fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
     });
     let count: Option<CountTokens<'_>> = count.as_ref().map(|count| count as CountTokens<'_>);
     let longest = opened.as_ref().map(|opened| opened.encoder.contract.max_seq_length);
+    if excluded.unmet() > 0 {
+        terminal.warn(format!(
+            "{} of the {} excluded pairs are in none of the files",
+            excluded.unmet(),
+            excluded.len()
+        ));
+    }
     let report = temper_data::inspect(&dataset, evaluation.as_ref(), count, longest);
     if let Some(error) = failure.take() {
         return Err(error.into());
@@ -97,6 +113,9 @@ fn text(report: &Report, dataset: &Dataset, longest: Option<usize>) -> String {
         lines.push(format!("  {}: {} rows; {}", file.path.display(), file.rows, file.mapping));
     }
     lines.push(columns_table(report, longest));
+    if report.excluded > 0 {
+        lines.push(format!("left out as excluded     {}", report.excluded));
+    }
     lines.push(format!("duplicate examples       {}", report.duplicate_examples));
     lines.push(format!("anchor equals positive   {}", report.anchor_equals_positive));
     if let Some(labels) = report.labels {

@@ -3,26 +3,23 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use temper_data::{TextFormat, Texts};
-use temper_encoder::Encoder;
+use indicatif::ProgressBar;
+use temper_data::TextFormat;
 use temper_vectors::{Format, VectorWriter};
 
+use crate::ahead::{Ahead, Texts};
+use crate::cache::CacheArgs;
 use crate::failure::BadInput;
 use crate::interrupt::Interrupt;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::prompt::PromptArgs;
+use crate::source::Source;
 use crate::stored;
 use crate::terminal::Terminal;
-
-/// Most texts that are embedded at once: many batches, and few enough that Ctrl-C is answered soon.
-const CHUNK: usize = 1024;
-/// The first chunk, small so that the first vectors come soon; each next one is twice as large.
-const FIRST_CHUNK: usize = 64;
 
 /// Turn texts into vectors
 ///
@@ -34,6 +31,7 @@ Examples:
   temper embed MODEL questions.txt -o questions.npy
   temper embed MODEL articles.jsonl --field body -o articles.parquet
   temper embed MODEL --prompt query --text \"how do I resize a partition\"
+  temper embed MODEL articles.jsonl --cache -o articles.npy
   zcat log.gz | temper embed MODEL - -o log.safetensors")]
 pub struct Args {
     #[command(flatten)]
@@ -53,6 +51,11 @@ pub struct Args {
     /// Scale every vector to length 1
     #[arg(long)]
     normalize: bool,
+    /// Take vectors computed before from the cache, and keep the new ones there
+    #[arg(long)]
+    cache: bool,
+    #[command(flatten)]
+    location: CacheArgs,
 }
 
 /// Where the texts come from.
@@ -69,9 +72,6 @@ struct Inputs {
     field: Option<String>,
 }
 
-/// Texts and their token ids.
-type Chunk = (Vec<String>, Vec<Vec<u32>>);
-
 /// The formats as the command line spells them.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum FormatName {
@@ -85,27 +85,23 @@ enum FormatName {
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let format = args.format()?;
     check_inputs(&args.inputs)?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let prompt = args.prompt.text(&opened.encoder.contract)?;
     let mut writer = args.writer(format, &opened, prompt)?;
+    let store = if args.cache || args.location.is_named() {
+        args.location.open(&opened, prompt, terminal)?
+    } else {
+        None
+    };
+    let source = Arc::new(Source::new(opened.encoder.clone(), prompt.map(str::to_owned), store));
     let interrupt = Interrupt::listen()?;
     let started = Instant::now();
     let bar = terminal.progress("embedding", Some(args.inputs.text.len()).filter(|texts| *texts > 0));
-    let mut rows = 0;
-    let (chunks, reader) =
-        args.inputs.clone().tokenize_ahead(opened.encoder.clone(), prompt.map(str::to_owned));
-    for chunk in chunks {
-        let (texts, ids) = chunk?;
-        let mut vectors = opened.encoder.embed_tokens(&ids, &mut |done| bar.inc(done as u64));
-        if args.normalize {
-            vectors = vectors.normalized();
-        }
-        interrupt.check()?;
-        writer.write_rows(Some(&texts), &vectors.values)?;
-        rows += texts.len();
-    }
-    reader.join().expect("this is a bug: the reader says on the channel what went wrong");
+    let mut ahead = Ahead::start(Arc::clone(&source), args.inputs.clone().texts());
+    let rows = write_all(&args, &mut ahead, &source, &mut writer, (&bar, &interrupt));
     bar.finish_and_clear();
+    source.finish(terminal);
+    let rows = rows?;
     if rows == 0 {
         return Err(BadInput::new("there are no texts to embed: the input is empty").into());
     }
@@ -120,6 +116,26 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Writes the vectors of all texts, and says how many there were.
+fn write_all(
+    args: &Args,
+    ahead: &mut Ahead,
+    source: &Source,
+    writer: &mut VectorWriter,
+    (bar, interrupt): (&ProgressBar, &Interrupt),
+) -> anyhow::Result<usize> {
+    let mut rows = 0;
+    while let Some(chunk) = ahead.next(interrupt)? {
+        let (texts, mut vectors) = source.complete(chunk, bar);
+        if args.normalize {
+            vectors = vectors.normalized();
+        }
+        writer.write_rows(Some(&texts), &vectors.values)?;
+        rows += texts.len();
+    }
+    Ok(rows)
 }
 
 impl Args {
@@ -160,45 +176,16 @@ impl Args {
 }
 
 impl Inputs {
-    /// Reads and tokenizes the next chunk while this one is embedded. The thread is not waited for: when something
-    /// else fails, it may stand in a read of stdin that never ends.
-    fn tokenize_ahead(
-        self,
-        encoder: Encoder,
-        prompt: Option<String>,
-    ) -> (Receiver<anyhow::Result<Chunk>>, JoinHandle<()>) {
-        let (sender, receiver) = sync_channel(1);
-        let reader = std::thread::spawn(move || {
-            let (mut texts, mut size) = (self.texts(), FIRST_CHUNK);
-            loop {
-                let chunk = texts.by_ref().take(size).collect::<anyhow::Result<Vec<String>>>();
-                if chunk.as_ref().is_ok_and(Vec::is_empty) {
-                    return;
-                }
-                let chunk = chunk.and_then(|texts| {
-                    let ids = encoder.tokenizer().encode(&texts, prompt.as_deref())?;
-                    Ok((texts, ids))
-                });
-                let failed = chunk.is_err();
-                if sender.send(chunk).is_err() || failed {
-                    return;
-                }
-                size = (size * 2).min(CHUNK);
-            }
-        });
-        (receiver, reader)
-    }
-
     /// All texts, one file opened after the other.
-    fn texts(&self) -> Box<dyn Iterator<Item = anyhow::Result<String>> + '_> {
+    fn texts(self) -> Texts {
         if !self.text.is_empty() {
-            return Box::new(self.text.iter().cloned().map(Ok));
+            return Box::new(self.text.into_iter().map(Ok));
         }
-        let field = self.field.as_deref();
+        let field = self.field;
         if self.files.is_empty() {
-            return flatten(open(Path::new("-"), field));
+            return flatten(open(Path::new("-"), field.as_deref()));
         }
-        Box::new(self.files.iter().flat_map(move |path| flatten(open(path, field))))
+        Box::new(self.files.into_iter().flat_map(move |path| flatten(open(&path, field.as_deref()))))
     }
 }
 
@@ -218,16 +205,16 @@ fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-fn open(path: &Path, field: Option<&str>) -> anyhow::Result<Texts> {
+fn open(path: &Path, field: Option<&str>) -> anyhow::Result<temper_data::Texts> {
     if path != Path::new("-") {
-        return Ok(Texts::open(path, field)?);
+        return Ok(temper_data::Texts::open(path, field)?);
     }
     let format = if field.is_some() { TextFormat::Jsonl } else { TextFormat::Lines };
     let stdin = BufReader::with_capacity(1 << 16, io::stdin());
-    Texts::from_reader(stdin, Path::new("stdin"), format, field).context("failed to read stdin")
+    temper_data::Texts::from_reader(stdin, Path::new("stdin"), format, field).context("failed to read stdin")
 }
 
-fn flatten(texts: anyhow::Result<Texts>) -> Box<dyn Iterator<Item = anyhow::Result<String>>> {
+fn flatten(texts: anyhow::Result<temper_data::Texts>) -> Texts {
     match texts {
         Ok(texts) => Box::new(texts.map(|text| text.map_err(Into::into))),
         Err(error) => Box::new(std::iter::once(Err(error))),

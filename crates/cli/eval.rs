@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use temper_data::{ColumnMap, OnBadRow, ReadOptions};
 use temper_eval::{Prompts, Scores, Task};
-use temper_export::RunFacts;
+use temper_runs::WorstQuery;
 
 use crate::columns;
-use crate::model::{ModelArgs, Opened, PrecisionArgs};
+use crate::model::{ModelArgs, PrecisionArgs};
+use crate::prompt::SidePromptArgs;
 use crate::table::table;
 use crate::terminal::Terminal;
 
@@ -24,6 +25,7 @@ Examples:
   temper eval MODEL dev.jsonl
   temper eval runs/shop dev.jsonl sts.tsv --json > scores.jsonl
   temper eval MODEL scifact/ --split dev
+  temper eval MODEL dev.jsonl --worst 10
   temper eval MODEL faq.csv --columns anchor=question,positive=answer")]
 pub struct Args {
     #[command(flatten)]
@@ -42,12 +44,11 @@ pub struct Args {
     /// Leave rows out that cannot be used, instead of refusing the file
     #[arg(long)]
     skip_bad_rows: bool,
-    /// Prompt of queries and first sentences, by name, in place of the one the model's own prompts suggest
-    #[arg(long, value_name = "NAME")]
-    query_prompt: Option<String>,
-    /// Prompt of documents and second sentences, by name
-    #[arg(long, value_name = "NAME")]
-    document_prompt: Option<String>,
+    #[command(flatten)]
+    prompts: SidePromptArgs,
+    /// Show the queries whose answer is ranked lowest, with what is ranked above it (retrieval only)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    worst: usize,
     /// Print one JSON object for each DATA
     #[arg(long)]
     json: bool,
@@ -63,16 +64,16 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
     let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
-    let trained_with = trained_with(&opened)?;
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {
-        let prompts = args.prompts(&opened, trained_with.as_ref(), task)?;
+        let prompts = args.prompts.of(&opened, task)?;
         let bar = terminal.progress("embedding", Some(task.size()));
-        let scores = task.evaluate(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
+        let judgement = task.judge(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
+        let (scores, worst) = (&judgement.scores, task.worst_queries(&judgement, args.worst));
         bar.finish_and_clear();
         if args.json {
-            terminal.print_json(&json!({
+            let mut line = json!({
                 "model": opened.reference,
                 "fingerprint": fingerprint,
                 "data": path,
@@ -81,35 +82,19 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
                 "prompts": {"first": prompts.first, "second": prompts.second},
                 "metric": task.default_metric(),
                 "scores": scores,
-            }))?;
+            });
+            if args.worst > 0 {
+                line["worst"] = json!(worst);
+            }
+            terminal.print_json(&line)?;
         } else {
-            terminal.print(report(path, task, &prompts, &scores))?;
+            terminal.print(report(path, task, &prompts, scores))?;
+            for query in &worst {
+                terminal.print(worst_query(query))?;
+            }
         }
     }
     Ok(())
-}
-
-impl Args {
-    /// The prompts asked for, else those of the run, else those that the model brings for such a task.
-    fn prompts(&self, opened: &Opened, run: Option<&Prompts>, task: &Task) -> anyhow::Result<Prompts> {
-        let contract = &opened.encoder.contract;
-        let mut prompts = run.map_or_else(|| Prompts::of_contract(contract, task), |run| Ok(run.clone()))?;
-        let asked = Prompts::named(contract, self.query_prompt.as_deref(), self.document_prompt.as_deref())?;
-        if self.query_prompt.is_some() {
-            prompts.first = asked.first;
-        }
-        if self.document_prompt.is_some() {
-            prompts.second = asked.second;
-        }
-        Ok(prompts)
-    }
-}
-
-/// A checkpoint is judged as its run judged it: with the prompts of the run's config, and no others.
-fn trained_with(opened: &Opened) -> anyhow::Result<Option<Prompts>> {
-    let Some(run) = RunFacts::of_model(&opened.folder)? else { return Ok(None) };
-    let config = temper_train::parse::parse(Path::new("config.toml"), &run.config, &[])?;
-    Ok(Some(temper_train::prompts(&config)))
 }
 
 fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> String {
@@ -123,6 +108,26 @@ fn report(path: &Path, task: &Task, prompts: &Prompts, scores: &Scores) -> Strin
         format!("prompts: {} and {}\n", show(&prompts.first), show(&prompts.second))
     };
     format!("{head}{used}{}\n", scores_table(scores))
+}
+
+/// A query, its positive and the documents around it, each on a line; similarities in front.
+fn worst_query(worst: &WorstQuery) -> String {
+    let line = |mark: &str, score: f64, text: &str| format!("  {score:.4} {mark} {}", one_line(text));
+    let mut lines = vec![format!("rank {}: {}", worst.rank, one_line(&worst.query))];
+    lines.push(line("+", worst.score, &worst.positive));
+    lines.extend(worst.confusers.iter().map(|confuser| line("-", confuser.score, &confuser.text)));
+    lines.join("\n") + "\n"
+}
+
+/// A text on one line of sensible length.
+fn one_line(text: &str) -> String {
+    const SHOWN_CHARS: usize = 120;
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = line.char_indices().nth(SHOWN_CHARS) {
+        line.truncate(at);
+        line.push_str("...");
+    }
+    line
 }
 
 /// Metrics down, measures across.
@@ -166,6 +171,12 @@ mod tests {
         assert_eq!(split("cosine_accuracy@10"), ("accuracy@10", "cosine"));
         assert_eq!(split("spearman_max"), ("spearman", "max"));
         assert_eq!(split("max_f1_threshold"), ("f1_threshold", "max"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_stays_on_one_line() {
+        assert_eq!(one_line("a\n b"), "a b");
+        assert_eq!(one_line(&"\u{e4}".repeat(121)), "\u{e4}".repeat(120) + "...");
     }
 
     #[test]

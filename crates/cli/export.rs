@@ -51,7 +51,19 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 
 /// Writes an opened model to `dir` and tells how well it reads back.
 pub fn write(opened: &Opened, dir: &Path, precision: Precision, terminal: &Terminal) -> anyhow::Result<()> {
-    let facts = facts(opened, dir)?;
+    let name = dir.file_name().map_or("model".into(), |name| name.to_string_lossy());
+    write_named(opened, &name, dir, precision, terminal)
+}
+
+/// The same, with a name for the card that is not the folder's.
+pub fn write_named(
+    opened: &Opened,
+    name: &str,
+    dir: &Path,
+    precision: Precision,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let facts = facts(opened, name)?;
     let certificate = temper_export::export(&opened.encoder, &facts, dir, precision)
         .with_context(|| format!("failed to export to `{}`", dir.display()))?;
     terminal.note(format!(
@@ -85,9 +97,9 @@ fn check_target(dir: &Path, force: bool) -> anyhow::Result<()> {
 }
 
 /// What the card tells: the run's story where the model is a checkpoint.
-fn facts(opened: &Opened, dir: &Path) -> anyhow::Result<CardFacts> {
+fn facts(opened: &Opened, name: &str) -> anyhow::Result<CardFacts> {
     Ok(CardFacts {
-        name: dir.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned()),
+        name: name.to_owned(),
         source: opened.reference.clone(),
         derived_from: temper_export::read_origin(&opened.folder)?.map(|origin| origin.derived_from),
         run: RunFacts::of_model(&opened.folder)?,

@@ -2,8 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
+
+use crate::log::Level;
+use crate::terminal::insist;
 
 /// Bad input that no library could know about, with what to do.
 #[derive(Debug)]
@@ -53,18 +56,38 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         // The reader has seen enough, as in `| head`.
         return ExitCode::SUCCESS;
     }
-    // A closed stderr must not turn the failure into a panic.
-    drop(io::stderr().write_all(message(error).as_bytes()));
+    insist(Level::Error, message(error));
     ExitCode::from(code(error))
 }
 
 fn message(error: &anyhow::Error) -> String {
-    let cause = |cause: &(dyn Error + 'static)| {
-        format!("  caused by: {}\n", cause.to_string().trim_end().replace('\n', "\n    "))
-    };
-    let causes: Vec<String> = error.chain().skip(1).map(cause).collect();
-    let hint = error.chain().find_map(hint).map(|hint| format!("hint: {hint}\n"));
-    format!("error: {error}\n{}{}", causes.concat(), hint.unwrap_or_default())
+    let mut said: Vec<String> = error.chain().map(|cause| cause.to_string().trim_end().to_owned()).collect();
+    let is_input = code(error) == 2;
+    let hint = error
+        .chain()
+        .find_map(hint)
+        .or_else(|| said.last_mut().filter(|_| is_input).and_then(take_remedy))
+        .or_else(|| error.chain().any(is_missing).then(where_paths_start));
+    let causes = said[1..].iter().map(|cause| format!("\n  caused by: {}", cause.replace('\n', "\n    ")));
+    let hint = hint.map(|hint| format!("\nhint: {hint}"));
+    format!("error: {}{}{}", said[0], causes.collect::<String>(), hint.unwrap_or_default())
+}
+
+/// Cuts off what a library says to do, which stands behind the last semicolon of its message.
+fn take_remedy(message: &mut String) -> Option<String> {
+    let (problem, remedy) = message.rsplit_once("; ").filter(|(_, remedy)| !remedy.contains('\n'))?;
+    let (problem, remedy) = (problem.to_owned(), remedy.to_owned());
+    *message = problem;
+    Some(remedy)
+}
+
+fn is_missing(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn where_paths_start() -> String {
+    let here = std::env::current_dir().map_or_else(|_| ".".to_owned(), |path| path.display().to_string());
+    format!("check the path; it is looked for from `{here}`")
 }
 
 /// 1 when the work failed, 2 when temper was used or fed wrongly.
@@ -79,6 +102,7 @@ fn code(error: &anyhow::Error) -> u8 {
 /// neither, such as a context. The outermost that knows decides: it knows whether its own cause was a read or a write.
 fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     use temper_encoder::Error as Encoder;
+    use temper_encoder::hub::Error as Hub;
     use temper_eval::Error as Eval;
     use temper_export::Error as Export;
     use temper_runs::Error as Runs;
@@ -103,9 +127,12 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     } else if let Some(error) = cause.downcast_ref::<Encoder>() {
         match error {
             Encoder::Write { .. } => Some(true),
+            Encoder::Hub { source, .. } => Some(source.is_failure()),
             Encoder::Run(inner) => is_failure(inner),
             _ => Some(false),
         }
+    } else if let Some(error) = cause.downcast_ref::<Hub>() {
+        Some(error.is_failure())
     } else if let Some(error) = cause.downcast_ref::<Eval>() {
         match error {
             Eval::Encoder(inner) => is_failure(inner),
@@ -144,6 +171,16 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(BadInput { hint, .. }) = cause.downcast_ref() {
         return hint.clone();
     }
+    if let Some(hint) = cause.downcast_ref().and_then(temper_encoder::hub::Error::hint) {
+        return Some(hint);
+    }
+    let unusable = match cause.downcast_ref() {
+        Some(temper_train::Error::Device(unusable)) => Some(unusable),
+        _ => cause.downcast_ref::<temper_kernels::Unusable>(),
+    };
+    if let Some(unusable) = unusable {
+        return Some(unusable.remedy.clone());
+    }
     if let Some(temper_train::Error::Config { hint: Some(hint), .. }) = cause.downcast_ref() {
         return Some(hint.clone());
     }
@@ -180,10 +217,34 @@ mod tests {
     fn the_message_tells_what_why_and_what_to_do() {
         let failure = BadInput::new("`x` is empty").hint("give another");
         let error = Err::<(), _>(failure).context("failed to judge").unwrap_err();
-        assert_eq!(
-            message(&error),
-            "error: failed to judge\n  caused by: `x` is empty\nhint: give another\n"
-        );
+        assert_eq!(message(&error), "error: failed to judge\n  caused by: `x` is empty\nhint: give another");
+    }
+
+    #[test]
+    fn what_a_library_says_to_do_becomes_the_hint() {
+        let error = temper_train::Error::Plan("1 example is left; give more data".to_owned());
+        assert_eq!(message(&error.into()), "error: 1 example is left\nhint: give more data");
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let missing = temper_data::Error::Io { path: "x".into(), source: missing };
+        assert!(message(&missing.into()).contains("\nhint: check the path; it is looked for from `"));
+    }
+
+    #[test]
+    fn a_device_that_is_missing_is_bad_input_with_a_remedy() {
+        let unusable = || temper_kernels::Unusable {
+            device: temper_kernels::DeviceName::Cuda(1),
+            reason: "the driver is not installed".to_owned(),
+            remedy: "install it".to_owned(),
+        };
+        let of_training = temper_train::Error::Device(unusable()).into();
+        for error in [unusable().into(), of_training] {
+            let error: anyhow::Error = error;
+            assert_eq!(
+                message(&error),
+                "error: the device `cuda:1` cannot be used: the driver is not installed\nhint: install it"
+            );
+            assert_eq!(code(&error), 2);
+        }
     }
 
     #[test]

@@ -7,24 +7,25 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use burn::tensor::Device;
 use temper_data::{ColumnMap, Dataset, Kind, ReadOptions};
-use temper_encoder::reference;
+use temper_encoder::reference::Found;
 
 use crate::columns;
 use crate::failure::BadInput;
+use crate::fetch::fetch;
 use crate::terminal::{Terminal, program};
 
 /// Look at training files and write a config with columns, loss, prompts and held-out split chosen.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  temper init pairs.jsonl --base models/all-MiniLM-L6-v2 -o pairs.toml
+  temper init pairs.jsonl --base sentence-transformers/all-MiniLM-L6-v2 -o pairs.toml
   temper init train-*.csv --base runs/first --eval dev.csv -o second.toml
   temper init pairs.jsonl --fresh | less")]
 pub struct Args {
     /// Training files (JSONL, CSV, TSV, Parquet)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// MODEL to fine-tune: a folder or a run
+    /// MODEL to fine-tune: a folder, a run or a hub id
     #[arg(long, value_name = "MODEL", required_unless_present = "fresh")]
     base: Option<String>,
     /// Start from a small random encoder instead
@@ -52,7 +53,8 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let columns = args.columns.clone().unwrap_or_default();
     let dataset = temper_data::read(&args.files, &ReadOptions { columns, ..ReadOptions::default() })?;
-    let text = config(&args, &dataset)?;
+    let found = args.base.as_ref().map(|base| fetch(base, None, terminal)).transpose()?;
+    let text = config(&args, &dataset, found.as_ref())?;
     // What is written must be what `train` accepts.
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from("config.toml"));
     let config = temper_train::parse::parse(&path, &text, &[])
@@ -82,14 +84,14 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn config(args: &Args, dataset: &Dataset) -> anyhow::Result<String> {
+fn config(args: &Args, dataset: &Dataset, found: Option<&Found>) -> anyhow::Result<String> {
     let name = args.files[0].file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let file = args.output.as_ref().map_or("config.toml".into(), |p| p.display().to_string());
     let mut text = String::new();
     writeln!(text, "# temper train {file}")?;
     writeln!(text, "# Every key with its value: temper config show {file}\n")?;
     writeln!(text, "name = {}\nseed = 42\n\n[model]", quoted(&name))?;
-    let prompts = model_section(&mut text, args.base.as_deref())?;
+    let prompts = model_section(&mut text, args.base.as_deref().zip(found))?;
     data_section(&mut text, args, dataset)?;
     prompt_section(&mut text, &prompts)?;
     loss_section(&mut text, dataset.kind)?;
@@ -98,8 +100,11 @@ fn config(args: &Args, dataset: &Dataset) -> anyhow::Result<String> {
 }
 
 /// Writes the base, or a random encoder; returns the base's prompts.
-fn model_section(text: &mut String, base: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
-    let Some(base) = base else {
+fn model_section(
+    text: &mut String,
+    base: Option<(&str, &Found)>,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let Some((base, found)) = base else {
         writeln!(text, "# A random encoder with a vocabulary trained on the texts below.\n[model.fresh]")?;
         writeln!(
             text,
@@ -108,12 +113,16 @@ fn model_section(text: &mut String, base: Option<&str>) -> anyhow::Result<BTreeM
         writeln!(text, "max_seq_length = 128")?;
         return Ok(BTreeMap::new());
     };
-    let folder = reference::resolve(base)?;
-    let contract = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), &Device::flex())?
-        .encoder
-        .contract;
+    let contract =
+        temper_encoder::read(&found.folder, &temper_encoder::ReadOptions::default(), &Device::flex())?
+            .encoder
+            .contract;
     let own = contract.max_seq_length;
     writeln!(text, "base = {}", quoted(base))?;
+    if let (Some(commit), false) = (&found.commit, base.contains('@')) {
+        writeln!(text, "# The commit of now; without it each new run begins from the hub's main branch.")?;
+        writeln!(text, "# revision = {}", quoted(commit))?;
+    }
     writeln!(text, "# Longest input in tokens; the base's own is {own}. Shorter is faster.")?;
     writeln!(text, "max_seq_length = {}", own.min(128))?;
     Ok(contract.prompts)

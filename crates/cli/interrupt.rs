@@ -45,4 +45,9 @@ impl Interrupt {
     pub fn check(&self) -> anyhow::Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(Quit(130).into()) } else { Ok(()) }
     }
+
+    /// From now on the first Ctrl-C ends the process at once: nothing is being written any more.
+    pub fn no_longer_wait(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -1,14 +1,16 @@
 //! MODEL and the flags that every command which loads one shares.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context as _;
-use burn::tensor::Device;
 use clap::builder::PossibleValuesParser;
 use temper_encoder::contract::pool_from_name;
-use temper_encoder::{Encoder, LinearPrecision, ReadOptions, reference};
+use temper_encoder::{Encoder, LinearPrecision, ReadOptions};
+use temper_kernels::{DeviceName, is_fused};
 
 use crate::failure::BadInput;
+use crate::fetch::fetch;
 use crate::terminal::Terminal;
 
 /// Where the help lists these flags.
@@ -19,7 +21,7 @@ const POOLINGS: [&str; 6] = ["cls", "mean", "max", "mean_sqrt_len_tokens", "weig
 /// A model and how to read it.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Model folder, or run: `runs/x` (its best checkpoint), `runs/x@last`, `runs/x@400`
+    /// Model folder, run (`runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`), or hub id (`org/name`, `org/name@revision`)
     #[arg(value_name = "MODEL")]
     pub model: String,
     #[command(flatten)]
@@ -38,26 +40,9 @@ pub struct ReadingArgs {
     /// Keep this many leading values of every vector
     #[arg(long, help_heading = READING, value_name = "N")]
     truncate_dim: Option<usize>,
-    /// Where to compute
-    #[arg(long, help_heading = READING, value_enum, default_value_t = DeviceName::Cpu)]
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, ndarray; see `temper devices`
+    #[arg(long, help_heading = READING, value_name = "DEVICE", default_value_t)]
     device: DeviceName,
-}
-
-/// The devices that temper computes on.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-pub enum DeviceName {
-    /// The processor, on all its cores.
-    #[default]
-    Cpu,
-}
-
-impl DeviceName {
-    /// The device for inference.
-    pub fn device(self) -> Device {
-        match self {
-            Self::Cpu => Device::flex(),
-        }
-    }
 }
 
 /// How exactly to compute.
@@ -79,12 +64,17 @@ enum PrecisionName {
 
 impl PrecisionArgs {
     /// The model, packed for inference.
-    pub fn prepare(&self, opened: Opened) -> Opened {
+    pub fn prepare(&self, opened: Opened) -> anyhow::Result<Opened> {
         let precision = match self.precision {
             PrecisionName::F32 => LinearPrecision::F32,
             PrecisionName::Int8 => LinearPrecision::Int8,
         };
-        Opened { encoder: opened.encoder.for_inference(precision), ..opened }
+        let device = opened.encoder.device();
+        if precision == LinearPrecision::Int8 && !is_fused(&device) {
+            let problem = format!("--precision int8 is for the CPU, not for `{}`", DeviceName::of(&device));
+            return Err(BadInput::new(problem).hint("leave it out, or add `--device cpu`").into());
+        }
+        Ok(Opened { encoder: opened.encoder.for_inference(precision), ..opened })
     }
 }
 
@@ -110,7 +100,8 @@ impl ModelArgs {
 impl ReadingArgs {
     /// Finds and reads the model that `model` names.
     pub fn open(&self, model: &str, terminal: &Terminal) -> anyhow::Result<Opened> {
-        let folder = reference::resolve(model)?;
+        let device = self.device.open()?;
+        let folder = fetch(model, None, terminal)?.folder;
         if self.pooling.is_some() && folder.join("modules.json").is_file() {
             let problem =
                 format!("`{}` says itself how it pools, so --pooling means nothing", folder.display());
@@ -123,8 +114,15 @@ impl ReadingArgs {
             max_seq_length: self.max_seq_length,
             truncate_dim: self.truncate_dim,
         };
-        let loaded = temper_encoder::read(&folder, &options, &self.device.device())
+        let started = Instant::now();
+        let loaded = temper_encoder::read(&folder, &options, &device)
             .with_context(|| format!("failed to load the model `{model}`"))?;
+        terminal.detail(format!(
+            "read `{model}` from `{}` to {} in {:.2} s",
+            folder.display(),
+            DeviceName::of(&device),
+            started.elapsed().as_secs_f64()
+        ));
         for warning in &loaded.warnings {
             terminal.warn(warning);
         }

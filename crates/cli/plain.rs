@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use temper_runs::Event;
 use temper_train::Plan;
 
+use crate::log::{self, Level};
 use crate::terminal::Terminal;
 
 /// Seconds between two step lines when nobody watches a bar.
@@ -113,6 +114,7 @@ impl<'a> Plain<'a> {
             Some(bar) => {
                 bar.set_position(step);
                 bar.set_message(text.to_owned());
+                log::record(Level::Note, &format!("step {step}/{}  {text}", self.total));
             }
             None if self.last_line.is_none_or(|at| at.elapsed() >= SPARSE) || step == self.total => {
                 self.last_line = Some(Instant::now());
@@ -125,7 +127,10 @@ impl<'a> Plain<'a> {
     fn print(&mut self, text: &str, always: bool) {
         match (&mut self.file, &self.bar) {
             // The event stream has it too; a full disk is told through that.
-            (Some(file), _) => drop(writeln!(file, "{text}")),
+            (Some(file), _) => {
+                log::record(Level::Note, text);
+                drop(writeln!(file, "{text}"));
+            }
             (None, Some(bar)) => bar.suspend(|| self.terminal.note(text)),
             (None, None) if always || !self.quiet => self.terminal.note(text),
             (None, None) => {}

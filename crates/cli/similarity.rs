@@ -11,7 +11,7 @@ use crate::columns;
 use crate::failure::BadInput;
 use crate::model::{ModelArgs, PrecisionArgs};
 use crate::prompt::PromptArgs;
-use crate::table::table;
+use crate::table::{shorten, table};
 use crate::terminal::Terminal;
 
 /// Letters of a text shown beside a matrix.
@@ -69,7 +69,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         );
     }
     let pairs = args.pairs.as_deref().map(|path| read_pairs(path, args.columns.as_ref())).transpose()?;
-    let opened = args.precision.prepare(args.model.open(terminal)?);
+    let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let contract = &opened.encoder.contract;
     let similarity = args.similarity.map_or(contract.similarity, SimilarityName::similarity);
     let prompt = args.prompt.text(contract)?;
@@ -156,15 +156,7 @@ fn matrix_table(texts: &[String], rows: &[&[f32]]) -> String {
     let header = [String::new(), String::new()].into_iter().chain(numbers).collect();
     let rows = (1..).zip(texts.iter().zip(rows)).map(|(number, (text, row))| {
         let scores = row.iter().map(|score| format!("{score:.4}"));
-        [number.to_string(), shorten(text)].into_iter().chain(scores).collect()
+        [number.to_string(), shorten(text, SHOWN)].into_iter().chain(scores).collect()
     });
     table(header, rows, 2)
-}
-
-fn shorten(text: &str) -> String {
-    let line = text.replace(['\n', '\t'], " ");
-    if line.chars().count() <= SHOWN {
-        return line;
-    }
-    line.chars().take(SHOWN - 1).chain(['…']).collect()
 }

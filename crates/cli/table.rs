@@ -13,3 +13,12 @@ pub fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>, numbe
     }
     table.trim_fmt()
 }
+
+/// A text on one line of at most `most` letters.
+pub fn shorten(text: &str, most: usize) -> String {
+    let line = text.replace(['\n', '\r', '\t'], " ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    line.chars().take(most - 1).chain(['…']).collect()
+}

@@ -6,15 +6,18 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::log::{self, Level};
+
 /// Where notes, warnings and progress go.
 pub struct Terminal {
     quiet: bool,
+    verbose: bool,
 }
 
 impl Terminal {
-    /// A quiet terminal shows neither notes nor warnings nor progress.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+    /// A quiet terminal shows neither notes nor warnings nor progress; a verbose one shows details too.
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        Self { quiet, verbose }
     }
 
     /// One line of data on stdout.
@@ -33,14 +36,19 @@ impl Terminal {
         self.print(serde_json::to_string(value)?)
     }
 
+    /// A detail: what happens inside.
+    pub fn detail(&self, message: impl AsRef<str>) {
+        self.tell(Level::Debug, self.verbose, message.as_ref());
+    }
+
     /// Something worth knowing.
     pub fn note(&self, message: impl AsRef<str>) {
-        self.tell(message.as_ref());
+        self.tell(Level::Note, !self.quiet, message.as_ref());
     }
 
     /// Something that may be wrong.
     pub fn warn(&self, message: impl AsRef<str>) {
-        self.tell(&format!("warning: {}", message.as_ref()));
+        self.tell(Level::Warning, !self.quiet, &format!("warning: {}", message.as_ref()));
     }
 
     /// A progress bar on stderr when that is a terminal; `total` when it is known.
@@ -67,17 +75,24 @@ impl Terminal {
         self.quiet
     }
 
-    fn tell(&self, message: &str) {
-        if !self.quiet {
-            insist(message);
+    #[allow(clippy::unused_self, reason = "as in `print`")]
+    fn tell(&self, level: Level, show: bool, message: &str) {
+        log::record(level, message);
+        if show {
+            write_line(message);
         }
     }
 }
 
-/// Something that must be known even where quiet was asked for: how to go on.
-pub fn insist(message: impl AsRef<str>) {
+/// Something that must be known even where quiet was asked for: how to go on, or what went wrong.
+pub fn insist(level: Level, message: impl AsRef<str>) {
+    log::record(level, message.as_ref());
+    write_line(message.as_ref());
+}
+
+fn write_line(message: &str) {
     // A closed stderr is no reason to stop working.
-    drop(writeln!(io::stderr(), "{}", message.as_ref()));
+    drop(writeln!(io::stderr(), "{}", message.trim_end()));
 }
 
 /// How this program was called, for commands that are printed to be typed.

@@ -3,17 +3,21 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_kernels::DeviceName;
 use temper_runs::{Outcome, Which};
 use temper_train::{Allowed, Control, Job, Report};
 
 use crate::display::{Display, can_show_dashboard, check_terminal};
 use crate::failure::{BadInput, Quit};
+use crate::fetch::fetch_base;
+use crate::log::Level;
 use crate::terminal::{Terminal, insist, program, quoted};
 
 /// Fine-tune an encoder as a config says.
@@ -40,9 +44,9 @@ pub struct Args {
     /// Exact folder of the new run, in place of `<runs>/<name>-<time>`
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", value_parser = ["cpu"], conflicts_with = "resume")]
-    device: Option<String>,
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, ndarray; see `temper devices`
+    #[arg(long, conflicts_with = "resume")]
+    device: Option<DeviceName>,
     /// What to show while training; when not given, tui on a terminal and plain elsewhere
     #[arg(long, value_enum)]
     ui: Option<Ui>,
@@ -62,6 +66,18 @@ pub enum Ui {
     Quiet,
 }
 
+impl Ui {
+    /// What was asked for, if it can be had; else the dashboard where there is a terminal for it.
+    pub fn fitting(asked: Option<Self>, terminal: &Terminal) -> anyhow::Result<Self> {
+        match asked {
+            Some(Self::Tui) => check_terminal("`--ui plain` prints lines instead").map(|()| Self::Tui),
+            Some(ui) => Ok(ui),
+            None if can_show_dashboard() && !terminal.is_quiet() => Ok(Self::Tui),
+            None => Ok(Self::Plain),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Changed {
     Config,
@@ -70,9 +86,8 @@ enum Changed {
 
 /// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
-    if args.ui == Some(Ui::Tui) {
-        check_terminal("`--ui plain` prints lines instead")?;
-    }
+    let ui = Ui::fitting(args.ui, terminal)?;
+    let started = Instant::now();
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
         (_, Some(run)) => {
@@ -87,12 +102,19 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
             let device = args.device.iter().map(|device| format!("device={device}"));
             let overrides: Vec<String> = device.chain(args.overrides.iter().cloned()).collect();
             let config = temper_train::parse::read(config, &overrides)?;
+            fetch_base(&config.model, terminal)?;
             temper_train::create(config, args.run.as_deref(), &argv)?
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
-    let fitting = if can_show_dashboard() && !terminal.is_quiet() { Ui::Tui } else { Ui::Plain };
-    let report = execute(&job, args.ui.unwrap_or(fitting), terminal)?;
+    terminal.detail(format!(
+        "prepared `{}` in {:.2} s: {} examples, on {}",
+        job.folder.path().display(),
+        started.elapsed().as_secs_f64(),
+        job.prepared.dataset.len(),
+        DeviceName::of(&job.prepared.encoder.device())
+    ));
+    let report = execute(&job, ui, terminal)?;
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();
     let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
@@ -109,8 +131,8 @@ pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report>
     let run = job.folder.path().display();
     let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
     if report.outcome == Outcome::Interrupted {
-        insist(format!("interrupted after step {}; saved. Go on with:", report.step));
-        insist(format!("  {} train --resume {}", program(), quoted(run)));
+        insist(Level::Note, format!("interrupted after step {}; saved. Go on with:", report.step));
+        insist(Level::Note, format!("  {} train --resume {}", program(), quoted(run)));
         return Err(Quit(128 + control.stopped_by().unwrap_or(SIGINT) as u8).into());
     }
     Ok(report)

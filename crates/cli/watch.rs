@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use temper_runs::RunFolder;
+use temper_runs::default_root;
 use temper_tui::Left;
 
 use crate::display::check_terminal;
 use crate::failure::Quit;
 use crate::interrupt;
+use crate::runs;
 use crate::terminal::Terminal;
 
 /// Show the dashboard of a run that is training, finished or copied, from its files alone
@@ -28,7 +29,7 @@ pub struct Args {
 
 /// Shows the dashboard until it is left.
 pub fn run(args: Args, _terminal: &Terminal) -> anyhow::Result<()> {
-    let folder = RunFolder::open(&args.run)?;
+    let folder = runs::find(&args.run, &default_root(None))?;
     check_terminal("`events.jsonl` of the run holds the same, one event a line")?;
     interrupt::restore_on_signals()?;
     match temper_tui::watch(&folder, args.speed)? {

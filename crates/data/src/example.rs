@@ -70,6 +70,8 @@ pub struct Dataset {
     pub files: Vec<FileReport>,
     /// Rows that were left out.
     pub skipped: Vec<BadRow>,
+    /// Examples that were left out because a person excluded them.
+    pub excluded: usize,
 }
 
 impl Kind {
@@ -150,6 +152,7 @@ impl Dataset {
             examples,
             files: self.files.clone(),
             skipped: self.skipped.clone(),
+            excluded: self.excluded,
         }
     }
 }
@@ -171,7 +174,14 @@ pub(crate) mod tests {
                 origin: Origin { file: 0, line: index as u64 + 1 },
             })
             .collect();
-        Dataset { kind, column_names: kind.roles(), examples, files: Vec::new(), skipped: Vec::new() }
+        Dataset {
+            kind,
+            column_names: kind.roles(),
+            examples,
+            files: Vec::new(),
+            skipped: Vec::new(),
+            excluded: 0,
+        }
     }
 
     #[test]

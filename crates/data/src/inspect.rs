@@ -23,6 +23,8 @@ pub struct Report {
     pub bad_rows: usize,
     /// Those of them that hold an empty text.
     pub empty_fields: usize,
+    /// Examples left out because a person excluded them.
+    pub excluded: usize,
     /// One report per column of texts.
     pub columns: Vec<ColumnReport>,
     /// Examples equal to an earlier one in all texts and the label.
@@ -114,6 +116,7 @@ pub fn inspect(
         files: dataset.files.clone(),
         bad_rows: dataset.skipped.len(),
         empty_fields: dataset.skipped.iter().filter(|bad| is_empty_text(&bad.reason)).count(),
+        excluded: dataset.excluded,
         columns: columns.collect(),
         duplicate_examples: duplicate_examples(dataset),
         anchor_equals_positive: dataset.examples.iter().filter(|row| row.texts[0] == row.texts[1]).count(),

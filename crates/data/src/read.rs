@@ -49,7 +49,7 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
     for example in &mut examples {
         example.texts.truncate(kind.columns());
     }
-    Ok(Dataset { kind, column_names, examples, files: reports, skipped: bad })
+    Ok(Dataset { kind, column_names, examples, files: reports, skipped: bad, excluded: 0 })
 }
 
 fn common_kind(files: &[FileContent]) -> Result<Kind, Error> {

@@ -108,7 +108,7 @@ impl Iterator for Texts {
     }
 }
 
-fn choose_field(cells: &Cells, wanted: Option<&str>, path: &Path) -> Result<String, Error> {
+pub(crate) fn choose_field(cells: &Cells, wanted: Option<&str>, path: &Path) -> Result<String, Error> {
     let columns = || cells.keys().cloned().collect::<Vec<_>>();
     if let Some(wanted) = wanted {
         let unknown =
@@ -125,7 +125,7 @@ fn choose_field(cells: &Cells, wanted: Option<&str>, path: &Path) -> Result<Stri
     }
 }
 
-fn text_of(row: Row, field: &str, path: &Path) -> Result<String, Error> {
+pub(crate) fn text_of(row: Row, field: &str, path: &Path) -> Result<String, Error> {
     let line = row.line;
     let mut cells = row.cells.map_err(|fault| bad_text(fault, path, line))?;
     match cells.get_mut(field).map(Value::take) {
@@ -138,7 +138,7 @@ fn text_of(row: Row, field: &str, path: &Path) -> Result<String, Error> {
     }
 }
 
-fn bad_text(fault: Fault, path: &Path, line: u64) -> Error {
+pub(crate) fn bad_text(fault: Fault, path: &Path, line: u64) -> Error {
     Error::BadText { bad: Box::new(fault.at(path, line)) }
 }
 

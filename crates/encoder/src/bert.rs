@@ -112,6 +112,11 @@ impl Bert {
         }
     }
 
+    /// Where the parameters live.
+    pub(crate) fn device(&self) -> Device {
+        self.embeddings.layer_norm.weight.val().device()
+    }
+
     /// The parameter whose gradient [`Pass::word_rows`] takes.
     pub fn word_table(&self) -> ParamId {
         self.embeddings.word_embeddings.weight.id

@@ -1,11 +1,12 @@
 //! Text in, vectors out: a contract, its tokenizer and its network together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use rayon::prelude::*;
 use serde_json::Value;
-use temper_kernels::LinearPrecision;
+use temper_kernels::{LinearPrecision, is_fused};
 use temper_vectors::Embeddings;
 
 use crate::contract::Contract;
@@ -16,8 +17,10 @@ use crate::tokenizing::Tokenizer;
 use crate::weights::NamedTensor;
 use crate::{Error, fingerprint, parameters};
 
-/// Tokens of one forward pass while embedding: enough to keep the cores busy, few enough for the cache.
-const BATCH_TOKENS: usize = 2048;
+/// Tokens of one forward pass while embedding, of which each thread does its own: few enough for its cache.
+const BATCH_TOKENS: usize = 512;
+/// The same for other devices, which are kept busy by more.
+const DEVICE_BATCH_TOKENS: usize = 16384;
 
 /// A sentence encoder. Cloning is cheap: tensors, tokenizer and carried data are shared.
 #[derive(Debug, Clone)]
@@ -104,7 +107,7 @@ impl Encoder {
 
     /// The device the parameters live on.
     pub fn device(&self) -> Device {
-        self.network.devices().into_iter().next().unwrap_or_default()
+        self.network.devices().into_iter().next().unwrap_or_else(Device::flex)
     }
 
     /// Identity of weights, tokenizer and contract; see [`fingerprint`].
@@ -119,32 +122,39 @@ impl Encoder {
         &self,
         texts: &[S],
         prompt: Option<&str>,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Embeddings, Error> {
         Ok(self.embed_tokens(&self.tokenizer.encode(texts, prompt)?, progress))
     }
 
     /// One vector for each text's token ids, as [`Tokenizer::encode`] gives them, in the order given.
-    pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut dyn FnMut(usize)) -> Embeddings {
+    pub fn embed_tokens(&self, ids: &[Vec<u32>], progress: &mut (dyn FnMut(usize) + Send)) -> Embeddings {
         let (full, dim) = (self.contract.full_dim(), self.contract.dim());
-        let mut values = vec![0.0; ids.len() * dim];
-        for batch in token_batches(ids) {
+        let done = Mutex::new((vec![0.0; ids.len() * dim], progress));
+        let embed = |batch: &Vec<usize>| {
             let packed = PackedBatch::new(batch.iter().map(|i| ids[*i].as_slice()));
-            // Within the pool, so that an op does not wake a thread of it to be told what to do.
-            let forward =
-                |_: &rayon::Scope<'_>| self.network.forward(&self.contract, &packed, &Pass::inference());
-            let output = parameters::values(rayon::scope(forward).inner());
-            for (row, index) in output.chunks_exact(full).zip(&batch) {
+            let output = self.network.forward(&self.contract, &packed, &Pass::inference());
+            let output = parameters::values(output.inner());
+            let (values, progress) = &mut *done.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, index) in output.chunks_exact(full).zip(batch) {
                 values[index * dim..(index + 1) * dim].copy_from_slice(&row[..dim]);
             }
             progress(batch.len());
+        };
+        if is_fused(&self.device()) {
+            // Each thread has a batch of its own, so that none waits for another op by op; those that run out of
+            // batches help with the others' ops. Within the pool, so that a single batch's ops need not wake it.
+            let batches = token_batches(ids, BATCH_TOKENS);
+            rayon::scope(|_| batches.par_iter().with_max_len(1).for_each(embed));
+        } else {
+            token_batches(ids, DEVICE_BATCH_TOKENS).iter().for_each(embed);
         }
-        Embeddings { dim, values }
+        Embeddings { dim, values: done.into_inner().unwrap_or_else(PoisonError::into_inner).0 }
     }
 }
 
-/// Indices of the sequences, longest first, cut into batches of at most [`BATCH_TOKENS`] tokens.
-fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
+/// Indices of the sequences, longest first, cut into batches of at most `budget` tokens.
+fn token_batches(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(ids[*i].len()));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -152,7 +162,7 @@ fn token_batches(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
     for index in order {
         let length = ids[index].len();
         match batches.last_mut() {
-            Some(batch) if tokens + length <= BATCH_TOKENS => {
+            Some(batch) if tokens + length <= budget => {
                 batch.push(index);
                 tokens += length;
             }
@@ -172,7 +182,7 @@ mod tests {
     #[test]
     fn batches_hold_every_sequence_once_within_the_budget() {
         let ids: Vec<Vec<u32>> = (0..100).map(|i| vec![0; 1 + (i * 97) % 512]).collect();
-        let batches = token_batches(&ids);
+        let batches = token_batches(&ids, BATCH_TOKENS);
         let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -181,6 +191,6 @@ mod tests {
 
     #[test]
     fn no_texts_no_batches() {
-        assert!(token_batches(&[]).is_empty());
+        assert!(token_batches(&[], BATCH_TOKENS).is_empty());
     }
 }

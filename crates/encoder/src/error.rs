@@ -56,6 +56,14 @@ pub enum Error {
     /// A MODEL argument names nothing that can be opened.
     #[error("{0}")]
     Reference(String),
+    /// A MODEL argument is no path, and the hub did not give it either.
+    #[error("no folder and no run `{reference}` is here, and as a hub id it cannot be had")]
+    Hub {
+        /// As given.
+        reference: String,
+        /// Why the hub did not.
+        source: crate::hub::Error,
+    },
     /// A prompt name that the model does not have.
     #[error("the model has no prompt named `{name}`; it has: {known}")]
     UnknownPrompt {

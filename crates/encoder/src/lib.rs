@@ -8,6 +8,7 @@ pub mod encoder;
 mod error;
 pub mod fingerprint;
 pub mod fresh;
+pub mod hub;
 mod layers;
 pub mod network;
 pub mod packed;

@@ -2,13 +2,17 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{LinearPrecision, normalize, pool};
+use temper_kernels::{LinearPrecision, is_fused, normalize, pool};
 
 use crate::bert::Bert;
 use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
 use crate::layers::Linear;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
+
+/// Where the ops are not fused, batches have a multiple of so many tokens: kernels are chosen and tuned by shape, and
+/// few shapes should occur.
+const TOKENS: usize = 128;
 
 /// Every parameter of an encoder.
 #[derive(Module, Debug)]
@@ -62,7 +66,8 @@ impl Network {
     /// - output: `[batch, full_dim]`
     pub fn forward(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
         let mut dense = self.dense.iter();
-        let hidden = self.hidden_states(contract, batch, pass);
+        let rounded = (!is_fused(&self.transformer.device())).then(|| batch.rounded_up(TOKENS));
+        let hidden = self.hidden_states(contract, rounded.as_ref().unwrap_or(batch), pass);
         contract.modules.iter().fold(hidden, |x, module| match module {
             ModuleSpec::Transformer(_) => x,
             ModuleSpec::Pooling(spec) => pooled(x, batch, spec),

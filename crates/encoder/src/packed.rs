@@ -2,7 +2,7 @@
 
 use temper_kernels::{EmbedInput, Offsets};
 
-/// Token ids of several texts, end to end.
+/// Token ids of several texts, end to end. Tokens behind the last text's belong to none.
 #[derive(Debug, Clone)]
 pub struct PackedBatch {
     /// Ids, positions (each token's place in its own sequence) and types, `[tokens]` each.
@@ -22,6 +22,19 @@ impl PackedBatch {
         }
         let token_types = Some(vec![0; ids.len()]);
         Self { input: EmbedInput { ids, positions, token_types }, offsets: Offsets::new(offsets) }
+    }
+
+    /// The same with the number of tokens rounded up, by tokens that belong to no sequence.
+    #[must_use]
+    pub(crate) fn rounded_up(&self, multiple: usize) -> Self {
+        let tokens = self.tokens().next_multiple_of(multiple);
+        let mut input = self.input.clone();
+        input.ids.resize(tokens, 0);
+        input.positions.resize(tokens, 0);
+        if let Some(types) = &mut input.token_types {
+            types.resize(tokens, 0);
+        }
+        Self { input, offsets: self.offsets.clone() }
     }
 
     /// Number of sequences.

@@ -108,7 +108,7 @@ fn old_name(name: &str) -> Option<String> {
 }
 
 /// File names of the shards an index lists; a name that leaves the folder is refused.
-fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
+pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,

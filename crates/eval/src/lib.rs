@@ -5,6 +5,7 @@
 
 pub mod classification;
 mod error;
+mod placement;
 mod prompts;
 mod ranks;
 pub mod retrieval;
@@ -17,8 +18,9 @@ use std::collections::BTreeMap;
 use temper_vectors::Embeddings;
 
 pub use error::Error;
+pub use placement::Placement;
 pub use prompts::Prompts;
-pub use task::Task;
+pub use task::{Judgement, Task};
 
 /// Scores by name, such as `cosine_ndcg@10`.
 pub type Scores = BTreeMap<String, f64>;

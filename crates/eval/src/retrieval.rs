@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use rayon::prelude::*;
 use temper_vectors::{Embeddings, Prepared, Similarity};
 
+use crate::placement::{CONFUSERS, Placement};
 use crate::{Error, Result, Scores, check, check_count};
 
 /// Cut-offs of accuracy, precision and recall.
@@ -29,6 +30,17 @@ pub fn scores(
     relevant: &[Vec<usize>],
     similarities: &[Similarity],
 ) -> Result<Scores> {
+    Ok(scores_and_placements(queries, corpus, relevant, similarities)?.0)
+}
+
+/// The same, and how every query with relevant documents fared by the first of `similarities`, from the same pass over
+/// the corpus.
+pub fn scores_and_placements(
+    queries: &Embeddings,
+    corpus: &Embeddings,
+    relevant: &[Vec<usize>],
+    similarities: &[Similarity],
+) -> Result<(Scores, Vec<Placement>)> {
     check("queries", queries, queries.dim)?;
     check("documents", corpus, queries.dim)?;
     check_count("lists of relevant documents", queries.rows(), relevant.len())?;
@@ -36,32 +48,43 @@ pub fn scores(
     if judged.is_empty() {
         return Err(Error::Empty { what: "no query has a relevant document" });
     }
-    let asked: Vec<usize> = judged.iter().map(|(query, _)| *query).collect();
     let mut scores = Scores::new();
-    for similarity in similarities {
-        let rankings = rank(&similarity.prepare(queries), &asked, &similarity.prepare(corpus), corpus.rows());
+    let mut placements = Vec::new();
+    for (place, similarity) in similarities.iter().enumerate() {
+        let rankings =
+            rank(&similarity.prepare(queries), &judged, &similarity.prepare(corpus), corpus.rows());
         let mut sums = Scores::new();
-        for ((_, relevant), ranking) in judged.iter().zip(&rankings) {
-            let hits: Vec<bool> = ranking.iter().map(|document| relevant.contains(document)).collect();
-            for (metric, value) in judge(&hits, relevant.len()) {
+        for (judged, ranking) in judged.iter().zip(&rankings) {
+            let hits: Vec<bool> =
+                ranking.closest.iter().map(|hit| judged.relevant.contains(&hit.document)).collect();
+            for (metric, value) in judge(&hits, judged.relevant.len()) {
                 *sums.entry(metric).or_default() += value;
             }
         }
         let mean = |(metric, sum)| (format!("{}_{metric}", similarity.name()), sum / judged.len() as f64);
         scores.extend(sums.into_iter().map(mean));
+        if place == 0 {
+            placements =
+                judged.iter().zip(&rankings).map(|(judged, ranking)| ranking.placement(judged)).collect();
+        }
     }
-    Ok(scores)
+    Ok((scores, placements))
 }
 
-/// The queries that have relevant documents, with those as sets.
-fn judged(relevant: &[Vec<usize>], corpus: usize) -> Result<Vec<(usize, BTreeSet<usize>)>> {
+/// A query that has relevant documents.
+struct Judged {
+    query: usize,
+    relevant: BTreeSet<usize>,
+}
+
+fn judged(relevant: &[Vec<usize>], corpus: usize) -> Result<Vec<Judged>> {
     let mut judged = Vec::new();
     for (query, documents) in relevant.iter().enumerate() {
         if let Some(&document) = documents.iter().find(|document| **document >= corpus) {
             return Err(Error::NoSuchDocument { query, document, corpus });
         }
         if !documents.is_empty() {
-            judged.push((query, documents.iter().copied().collect()));
+            judged.push(Judged { query, relevant: documents.iter().copied().collect() });
         }
     }
     Ok(judged)
@@ -71,39 +94,73 @@ fn judged(relevant: &[Vec<usize>], corpus: usize) -> Result<Vec<(usize, BTreeSet
 const QUERY_BLOCK: usize = 16;
 const CORPUS_BLOCK: usize = 256;
 
-/// The closest documents of each query, closest first; equal scores by row. Memory is `DEPTH` per query.
-fn rank(queries: &Prepared<'_>, asked: &[usize], corpus: &Prepared<'_>, documents: usize) -> Vec<Vec<usize>> {
-    let block = |asked: &[usize]| -> Vec<Vec<usize>> {
-        let mut best = vec![Closest::default(); asked.len()];
+/// How the corpus stands to each query that is asked. Memory is `DEPTH` per query.
+fn rank(queries: &Prepared<'_>, asked: &[Judged], corpus: &Prepared<'_>, documents: usize) -> Vec<Ranking> {
+    let block = |asked: &[Judged]| -> Vec<Ranking> {
+        let hit = |query, document| Hit { score: queries.score(query, corpus, document), document };
+        let first_relevant =
+            |judged: &Judged| judged.relevant.iter().map(|row| hit(judged.query, *row)).max();
+        let mut standings: Vec<Standing> =
+            asked.iter().map(|judged| Standing::against(first_relevant(judged))).collect();
         for start in (0..documents).step_by(CORPUS_BLOCK) {
             let end = (start + CORPUS_BLOCK).min(documents);
-            for (closest, &query) in best.iter_mut().zip(asked) {
-                (start..end)
-                    .for_each(|document| closest.offer(queries.score(query, corpus, document), document));
+            for (standing, judged) in standings.iter_mut().zip(asked) {
+                (start..end).for_each(|document| standing.offer(hit(judged.query, document)));
             }
         }
-        best.into_iter().map(Closest::into_ranking).collect()
+        standings.into_iter().map(Standing::into_ranking).collect()
     };
     asked.par_chunks(QUERY_BLOCK).flat_map_iter(block).collect()
 }
 
-/// The `DEPTH` closest documents so far; the heap's top is the one to give way next.
-#[derive(Clone, Default)]
-struct Closest(BinaryHeap<Reverse<Hit>>);
+/// The closest documents of one query, closest first; equal scores by row.
+struct Ranking {
+    closest: Vec<Hit>,
+    /// The relevant document that is closest, wherever it stands.
+    first_relevant: Hit,
+    /// How many documents of the whole corpus stand above it.
+    above: usize,
+}
 
-impl Closest {
-    fn offer(&mut self, score: f32, document: usize) {
-        let hit = Hit { score, document };
-        if self.0.len() < DEPTH {
-            self.0.push(Reverse(hit));
-        } else if self.0.peek().is_some_and(|worst| hit > worst.0) {
-            self.0.pop();
-            self.0.push(Reverse(hit));
+impl Ranking {
+    fn placement(&self, judged: &Judged) -> Placement {
+        let others = self.closest.iter().filter(|hit| !judged.relevant.contains(&hit.document));
+        Placement {
+            query: judged.query,
+            positive: self.first_relevant.document,
+            score: self.first_relevant.score,
+            rank: self.above + 1,
+            confusers: others.take(CONFUSERS).map(|hit| (hit.document, hit.score)).collect(),
+        }
+    }
+}
+
+/// A ranking in the making: the `DEPTH` closest documents so far, the first to give way at the heap's top.
+struct Standing {
+    closest: BinaryHeap<Reverse<Hit>>,
+    first_relevant: Hit,
+    above: usize,
+}
+
+impl Standing {
+    fn against(first_relevant: Option<Hit>) -> Self {
+        let nowhere = Hit { score: f32::NEG_INFINITY, document: usize::MAX };
+        Self { closest: BinaryHeap::new(), first_relevant: first_relevant.unwrap_or(nowhere), above: 0 }
+    }
+
+    fn offer(&mut self, hit: Hit) {
+        self.above += usize::from(hit > self.first_relevant);
+        if self.closest.len() < DEPTH {
+            self.closest.push(Reverse(hit));
+        } else if self.closest.peek().is_some_and(|worst| hit > worst.0) {
+            self.closest.pop();
+            self.closest.push(Reverse(hit));
         }
     }
 
-    fn into_ranking(self) -> Vec<usize> {
-        self.0.into_sorted_vec().into_iter().map(|hit| hit.0.document).collect()
+    fn into_ranking(self) -> Ranking {
+        let closest = self.closest.into_sorted_vec().into_iter().map(|hit| hit.0).collect();
+        Ranking { closest, first_relevant: self.first_relevant, above: self.above }
     }
 }
 
@@ -190,13 +247,24 @@ mod tests {
         assert_close(found["ndcg@10"], (1.0 / 3f64.log2() + 1.0 / 5f64.log2()) / ideal);
     }
 
+    /// Every query is asked, with the same relevant rows.
+    fn asked(queries: &Embeddings, relevant: &[usize]) -> Vec<Judged> {
+        let judged = |query| Judged { query, relevant: relevant.iter().copied().collect() };
+        (0..queries.rows()).map(judged).collect()
+    }
+
+    fn rows(ranking: &Ranking) -> Vec<usize> {
+        ranking.closest.iter().map(|hit| hit.document).collect()
+    }
+
     #[test]
     fn ties_go_to_the_earlier_row_at_any_depth() {
         let query = Embeddings::from_rows(&[[1.0]]).unwrap();
         let corpus = Embeddings::from_values(1, vec![1.0; 3 * CORPUS_BLOCK]).unwrap();
-        let ranking =
-            rank(&Similarity::Dot.prepare(&query), &[0], &Similarity::Dot.prepare(&corpus), corpus.rows());
-        assert_eq!(ranking, [(0..DEPTH).collect::<Vec<_>>()]);
+        let dot = |rows| Similarity::Dot.prepare(rows);
+        let rankings = rank(&dot(&query), &asked(&query, &[200, 150]), &dot(&corpus), corpus.rows());
+        assert_eq!(rows(&rankings[0]), (0..DEPTH).collect::<Vec<_>>());
+        assert_eq!((rankings[0].first_relevant.document, rankings[0].above), (150, 150));
     }
 
     #[test]
@@ -205,7 +273,8 @@ mod tests {
         let values = |rows: usize| (0..rows * 2).map(|at| (at * 7919 % 13) as f32 - 6.0).collect();
         let queries = Embeddings::from_values(2, values(QUERY_BLOCK + 3)).unwrap();
         let corpus = Embeddings::from_values(2, values(CORPUS_BLOCK * 2 + 5)).unwrap();
-        let asked: Vec<usize> = (0..queries.rows()).collect();
+        let relevant = [3, CORPUS_BLOCK + 7, corpus.rows() - 1];
+        let asked = asked(&queries, &relevant);
         for similarity in Similarity::ALL {
             let rankings =
                 rank(&similarity.prepare(&queries), &asked, &similarity.prepare(&corpus), corpus.rows());
@@ -213,7 +282,12 @@ mod tests {
                 let score = |row: usize| similarity.score(queries.row(query), corpus.row(row)) + 0.0;
                 let mut sorted: Vec<usize> = (0..corpus.rows()).collect();
                 sorted.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
-                assert_eq!(ranking, &sorted[..DEPTH], "{similarity:?}, query {query}");
+                assert_eq!(rows(ranking), sorted[..DEPTH], "{similarity:?}, query {query}");
+                let first = sorted.iter().position(|row| relevant.contains(row));
+                assert_eq!(Some(ranking.above), first, "{similarity:?}, query {query}");
+                let placement = ranking.placement(&asked[query]);
+                let others = sorted.iter().filter(|row| !relevant.contains(row)).copied();
+                assert!(placement.confusers.iter().map(|(row, _)| *row).eq(others.take(CONFUSERS)));
             }
         }
     }

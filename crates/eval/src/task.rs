@@ -4,8 +4,10 @@ use std::path::Path;
 
 use temper_data::{Dataset, Kind, ReadOptions, Retrieval};
 use temper_encoder::Encoder;
+use temper_runs::WorstQuery;
 use temper_vectors::{Embeddings, Similarity};
 
+use crate::placement::{Placement, worst_queries};
 use crate::prompts::Prompts;
 use crate::{Result, Scores, classification, retrieval, sts, triplet};
 
@@ -44,6 +46,21 @@ pub enum Task {
         /// Texts that do not.
         negatives: Vec<String>,
     },
+}
+
+/// What an encoder came to in a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// Every score by name.
+    pub scores: Scores,
+    /// How each query of retrieval fared by cosine; empty for the other tasks.
+    pub placements: Vec<Placement>,
+}
+
+impl From<Scores> for Judgement {
+    fn from(scores: Scores) -> Self {
+        Self { scores, placements: Vec::new() }
+    }
 }
 
 impl Task {
@@ -135,8 +152,18 @@ impl Task {
         &self,
         encoder: &Encoder,
         prompts: &Prompts,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Scores> {
+        Ok(self.judge(encoder, prompts, progress)?.scores)
+    }
+
+    /// The same, and how single queries fared, at no cost worth naming.
+    pub fn judge(
+        &self,
+        encoder: &Encoder,
+        prompts: &Prompts,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Judgement> {
         let (on_first, on_second) = (prompts.first.as_deref(), prompts.second.as_deref());
         match self {
             Self::Retrieval(task) => {
@@ -147,25 +174,35 @@ impl Task {
                 let corpus = encoder.embed(&texts(&task.corpus), on_second, progress)?;
                 let places = |documents: &Vec<(usize, f32)>| documents.iter().map(|(at, _)| *at).collect();
                 let relevant: Vec<Vec<usize>> = task.relevant.iter().map(places).collect();
-                retrieval::scores(&queries, &corpus, &relevant, &RANKED_BY)
+                let (scores, placements) =
+                    retrieval::scores_and_placements(&queries, &corpus, &relevant, &RANKED_BY)?;
+                Ok(Judgement { scores, placements })
             }
             Self::Sts { first, second, gold } => {
                 let mut embed = |texts, prompt| encoder.embed(texts, prompt, progress);
                 let (a, b): (Embeddings, Embeddings) = (embed(first, on_first)?, embed(second, on_second)?);
-                sts::scores(&a, &b, gold, &Similarity::ALL)
+                Ok(sts::scores(&a, &b, gold, &Similarity::ALL)?.into())
             }
             Self::Classification { first, second, labels } => {
                 let mut embed = |texts, prompt| encoder.embed(texts, prompt, progress);
                 let (a, b): (Embeddings, Embeddings) = (embed(first, on_first)?, embed(second, on_second)?);
-                classification::scores(&a, &b, labels, &Similarity::ALL)
+                Ok(classification::scores(&a, &b, labels, &Similarity::ALL)?.into())
             }
             Self::Triplets { anchors, positives, negatives } => {
                 let anchors = encoder.embed(anchors, on_first, progress)?;
                 let positives = encoder.embed(positives, on_second, progress)?;
                 let negatives = encoder.embed(negatives, on_second, progress)?;
                 let margins = Similarity::ALL.map(|similarity| (similarity, 0.0));
-                triplet::scores(&anchors, &positives, &negatives, &margins)
+                Ok(triplet::scores(&anchors, &positives, &negatives, &margins)?.into())
             }
+        }
+    }
+
+    /// The `count` queries that fared worst, with their texts; none for tasks other than retrieval.
+    pub fn worst_queries(&self, judgement: &Judgement, count: usize) -> Vec<WorstQuery> {
+        match self {
+            Self::Retrieval(task) => worst_queries(task, &judgement.placements, count),
+            Self::Sts { .. } | Self::Classification { .. } | Self::Triplets { .. } => Vec::new(),
         }
     }
 }

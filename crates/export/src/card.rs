@@ -23,7 +23,7 @@ pub struct CardFacts {
 /// The text of the card.
 pub fn card(encoder: &Encoder, facts: &CardFacts, precision: Precision, certificate: &Certificate) -> String {
     let sections = [
-        front_matter(),
+        front_matter(facts),
         summary(encoder, facts, precision),
         usage(encoder, facts),
         facts.run.as_ref().map(training).unwrap_or_default(),
@@ -32,13 +32,16 @@ pub fn card(encoder: &Encoder, facts: &CardFacts, precision: Precision, certific
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-fn front_matter() -> String {
-    "---\n\
+fn front_matter(facts: &CardFacts) -> String {
+    let base = facts.run.as_ref().map(|run| &run.base).filter(|base| base.revision.is_some());
+    let base = base.map(|base| format!("base_model: {}\n", base.reference)).unwrap_or_default();
+    format!(
+        "---\n\
      pipeline_tag: sentence-similarity\n\
      library_name: sentence-transformers\n\
-     tags:\n- sentence-transformers\n- sentence-similarity\n- feature-extraction\n- temper\n\
+     tags:\n- sentence-transformers\n- sentence-similarity\n- feature-extraction\n- temper\n{base}\
      ---\n"
-        .to_owned()
+    )
 }
 
 fn summary(encoder: &Encoder, facts: &CardFacts, precision: Precision) -> String {
@@ -86,7 +89,9 @@ fn usage(encoder: &Encoder, facts: &CardFacts) -> String {
 
 fn training(run: &RunFacts) -> String {
     let mut text = "## Training\n\n".to_owned();
-    let _ = writeln!(text, "- base: `{}` (fingerprint `{}`)", run.base.reference, run.base.fingerprint);
+    let commit = run.base.revision.as_ref().map(|commit| format!("commit `{commit}`, ")).unwrap_or_default();
+    let _ =
+        writeln!(text, "- base: `{}` ({commit}fingerprint `{}`)", run.base.reference, run.base.fingerprint);
     if let Some(loss) = run.loss() {
         let _ = writeln!(text, "- loss: `{loss}`");
     }
@@ -168,7 +173,11 @@ mod tests {
             step: 40,
             total_steps: Some(60),
             seed: 42,
-            base: Base { reference: "models/base".into(), fingerprint: "f00".into() },
+            base: Base {
+                reference: "org/base".into(),
+                revision: Some("c0de".into()),
+                fingerprint: "f00".into(),
+            },
             data: vec![DataFile {
                 role: "train".into(),
                 path: "pairs.jsonl".into(),
@@ -199,7 +208,9 @@ mod tests {
         for part in [
             "---\npipeline_tag: sentence-similarity\nlibrary_name: sentence-transformers\n",
             "# shop\n",
-            "`models/base`, fine-tuned",
+            "- temper\nbase_model: org/base\n---\n",
+            "`org/base`, fine-tuned",
+            "(commit `c0de`, fingerprint `f00`)",
             "| query (default) | `query: ` |",
             "- loss: `cosent`",
             "step 40 of 60, seed 42",

@@ -112,7 +112,7 @@ mod tests {
             step: 40,
             total_steps: None,
             seed: 1,
-            base: Base { reference: "m".into(), fingerprint: "f".into() },
+            base: Base { reference: "m".into(), revision: None, fingerprint: "f".into() },
             data: Vec::new(),
             config: config.into(),
             metric: None,

@@ -36,10 +36,10 @@ impl Dropout {
 /// The mask with its constants worked out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampler {
-    low: u32,
-    high: u32,
-    threshold: u32,
-    scale: f32,
+    pub(crate) low: u32,
+    pub(crate) high: u32,
+    pub(crate) threshold: u32,
+    pub(crate) scale: f32,
 }
 
 impl Sampler {
@@ -61,13 +61,16 @@ impl Sampler {
     }
 }
 
+/// Multipliers of [`mix`].
+pub(crate) const MIX: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
+
 /// The `lowbias32` mixer of <https://nullprogram.com/blog/2018/07/31/>.
 #[inline(always)]
 fn mix(mut x: u32) -> u32 {
     x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
+    x = x.wrapping_mul(MIX[0]);
     x ^= x >> 15;
-    x = x.wrapping_mul(0x846c_a68b);
+    x = x.wrapping_mul(MIX[1]);
     x ^ (x >> 16)
 }
 

@@ -14,8 +14,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, Backend, Dispatch, DispatchDevice, DispatchTensor, ExtensionType, Flex, backend_extension,
 };
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
+
+use crate::device::without_autodiff;
 
 /// The gradients of an op's inputs, in order, from the gradient of its output; those not wanted are `None`.
 pub(crate) type Gradient = Box<dyn FnOnce(FlexTensor, &[bool]) -> Vec<Option<FlexTensor>> + Send>;
@@ -31,12 +33,12 @@ pub type Op = Box<dyn FnOnce(Vec<FlexTensor>, bool) -> Forward>;
 
 /// Whether the fused ops take this tensor: f32 on Flex, with or without autodiff.
 pub(crate) fn fits<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device();
-    let mut inner = device.as_dispatch();
-    if let DispatchDevice::Autodiff(device) = inner {
-        inner = device;
-    }
-    matches!(inner, DispatchDevice::Flex(_)) && x.dtype() == DType::F32
+    is_fused(&x.device()) && x.dtype() == DType::F32
+}
+
+/// Whether a device has the fused ops: Flex, with or without autodiff.
+pub fn is_fused(device: &Device) -> bool {
+    matches!(without_autodiff(device), DispatchDevice::Flex(_))
 }
 
 /// Runs `op` on one to five, or seven, tensors that [`fits`] accepted.

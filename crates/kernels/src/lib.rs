@@ -12,6 +12,7 @@
 mod adamw;
 mod add_norm;
 mod attention;
+mod device;
 mod dropout;
 mod embed_norm;
 mod fused;
@@ -31,6 +32,7 @@ mod ranking;
 mod row_adamw;
 mod row_gradient;
 mod rows;
+mod scalar;
 mod simd;
 mod sum_of_squares;
 #[cfg(test)]
@@ -40,13 +42,16 @@ use burn::tensor::Tensor;
 
 use fused::fits;
 
+pub use device::{DeviceName, Unusable, devices};
 pub use dropout::Dropout;
+pub use fused::is_fused;
 pub use mapped::with_mapped;
 pub use memory::keep_pages;
 pub use offsets::Offsets;
 pub use packed::{LinearPrecision, PackedLinear};
 pub use row_adamw::{RowAdamW, Rows};
 pub use row_gradient::{RowGradient, RowSink};
+pub use scalar::Scalar;
 
 /// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +186,8 @@ pub fn joined_linear(
 
 /// `softmax(q k^T / sqrt(head_dim)) v` within each sequence and head.
 ///
+/// Where the ops are not fused, tokens behind the last sequence's belong to none, and their output means nothing.
+///
 /// Dropout acts on the probabilities; its element index runs over (sequence, head, query, key).
 ///
 /// # Shapes
@@ -188,11 +195,11 @@ pub fn joined_linear(
 /// - output: `[tokens, heads * head_dim]`
 pub fn attention(qkv: Tensor<2>, offsets: &Offsets, heads: usize, dropout: Option<Dropout>) -> Tensor<2> {
     let [tokens, width] = qkv.dims();
-    assert_eq!(tokens, offsets.tokens(), "this is a bug: offsets of another batch");
     assert!(width.is_multiple_of(3 * heads), "this is a bug: {width} columns in {heads} heads");
     if !fits(&qkv) {
         return plain::attention(qkv, offsets, heads, dropout);
     }
+    assert_eq!(tokens, offsets.tokens(), "this is a bug: offsets of another batch");
     let op = attention::Attention { offsets: offsets.clone(), heads, dropout };
     fused::run(vec![qkv.into_dispatch()], move |inputs, track| op.forward(inputs, track))
 }
@@ -264,16 +271,16 @@ pub fn embed_norm(
     fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
 
-/// One vector per sequence.
+/// One vector per sequence; tokens that belong to none, as in [`attention`], do not count.
 ///
 /// # Shapes
 /// - hidden: `[tokens, dim]`
 /// - output: `[batch, dim]`
 pub fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
-    assert_eq!(hidden.dims()[0], offsets.tokens(), "this is a bug: offsets of another batch");
     if !fits(&hidden) {
         return plain::pool(hidden, offsets, pool);
     }
+    assert_eq!(hidden.dims()[0], offsets.tokens(), "this is a bug: offsets of another batch");
     let offsets = offsets.clone();
     fused::run(vec![hidden.into_dispatch()], move |inputs, track| {
         pooling::forward(inputs, offsets, pool, track)
@@ -333,10 +340,15 @@ pub fn adamw<const D: usize>(
     adamw::step(parameter, gradient, m, v, step)
 }
 
-/// Sum of squares in f64; on CPU over fixed chunks added in order, so the same bytes at any thread count.
-pub fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> f64 {
+/// Sum of squares: known in f64 where the ops are fused, over fixed chunks added in order, so the same bytes at any
+/// thread count; elsewhere left on the device, which is not waited for.
+pub fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> Scalar {
     let x = x.clone().inner();
-    if fits(&x) { sum_of_squares::sum(&x) } else { plain::sum_of_squares(&x) }
+    if fits(&x) {
+        Scalar::Known(sum_of_squares::sum(&x))
+    } else {
+        Scalar::OnDevice(plain::sum_of_squares(&x))
+    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,7 @@ pub(crate) fn forward(
     let (tokens, depth) = (dims(&layers.inputs[0])[0], dims(&layers.inputs[0])[1]);
     let width = layers.widths().sum::<usize>();
     let x = View::new(elements(&layers.inputs[0]), tokens, depth, depth);
-    let panels = Panels::pack(View::new(&layers.weight(), width, depth, depth).t());
-    let bias = layers.bias();
+    let panels = Panels::pack(View::new(&layers.weight(), width, depth, depth).t()).with_bias(&layers.bias());
     let differentiate = track && activation != Activation::Identity;
     let mut derivative: Vec<f32> = Vec::with_capacity(if differentiate { tokens * width } else { 0 });
     let derivatives = Tiles::spare(&mut derivative, width);
@@ -36,10 +35,9 @@ pub(crate) fn forward(
         if differentiate {
             // SAFETY: the product finishes each part of a row once.
             let mut derivative = unsafe { derivatives.tile([row, column], 1, out.len()) };
-            add(out, bias.get(column..).unwrap_or_default());
             activate_and_differentiate(activation, out, derivative.row(0));
         } else {
-            finish(out, &bias, column, activation);
+            activate(activation, out);
         }
     });
     if differentiate {
@@ -51,12 +49,6 @@ pub(crate) fn forward(
         Box::new(backward) as _
     });
     Forward { output: tensor(output, [tokens, width]), gradient }
-}
-
-/// Bias and activation on part of a row that begins at `column`; an empty bias is none.
-pub(crate) fn finish(out: &mut [f32], bias: &[f32], column: usize, activation: Activation) {
-    add(out, bias.get(column..).unwrap_or_default());
-    activate(activation, out);
 }
 
 /// A product's inputs: x, then the weights, then the biases.
@@ -155,7 +147,8 @@ fn split(joined: Vec<f32>, like: &[FlexTensor], wanted: &[bool]) -> Vec<Option<F
 }
 
 vectorised! {
-    fn add(row: &mut [f32], other: &[f32]) {
+    /// `row += other`, as far as both go.
+    pub(crate) fn add(row: &mut [f32], other: &[f32]) {
         for (x, y) in row.iter_mut().zip(other) {
             *x += y;
         }
@@ -211,7 +204,7 @@ fn relu(x: f32) -> Point {
 }
 
 vectorised! {
-    fn activate(activation: Activation, row: &mut [f32]) {
+    pub(crate) fn activate(activation: Activation, row: &mut [f32]) {
         match activation {
             Activation::Identity => {}
             Activation::Gelu => row.iter_mut().for_each(|x| *x = gelu::<FMA>(*x).0),

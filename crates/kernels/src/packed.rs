@@ -8,7 +8,7 @@ use crate::adamw::primitive;
 use crate::fused::{elements, fits, tensor};
 use crate::gemm::{Panels, View, product};
 use crate::int8::Quantized;
-use crate::linear::finish;
+use crate::linear::{activate, add};
 
 /// What the weights of linear layers are held in while embedding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,16 +23,16 @@ pub enum LinearPrecision {
 
 /// One or several linear layers on the same input, whose weights were packed for this CPU.
 #[derive(Debug)]
-pub struct PackedLinear {
-    weight: Weight,
-    /// Empty if there is none.
-    bias: Vec<f32>,
-}
+pub struct PackedLinear(Weight);
 
 #[derive(Debug)]
 enum Weight {
     F32(Panels),
-    Int8(Quantized),
+    Int8 {
+        weight: Quantized,
+        /// Empty if there is none.
+        bias: Vec<f32>,
+    },
 }
 
 impl PackedLinear {
@@ -43,19 +43,18 @@ impl PackedLinear {
         }
         let depth = weights.first()?.dims()[1];
         let joined = primitive(Tensor::cat(weights, 0).inner());
-        let weight = match precision {
-            LinearPrecision::F32 => {
-                let width = elements(&joined).len() / depth;
-                Weight::F32(Panels::pack(View::new(elements(&joined), width, depth, depth).t()))
-            }
-            LinearPrecision::Int8 => Weight::Int8(Quantized::new(elements(&joined), depth)),
-        };
         let bias = if biases.is_empty() {
             Vec::new()
         } else {
             elements(&primitive(Tensor::cat(biases, 0).inner())).to_vec()
         };
-        Some(Self { weight, bias })
+        Some(Self(match precision {
+            LinearPrecision::F32 => {
+                let weight = View::new(elements(&joined), elements(&joined).len() / depth, depth, depth);
+                Weight::F32(Panels::pack(weight.t()).with_bias(&bias))
+            }
+            LinearPrecision::Int8 => Weight::Int8 { weight: Quantized::new(elements(&joined), depth), bias },
+        }))
     }
 
     /// `activation(x weight^T + bias)`, without a gradient; x must be f32 on the CPU.
@@ -66,13 +65,17 @@ impl PackedLinear {
     pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let [tokens, depth] = x.dims();
         let x = primitive(x.inner());
-        let finish = |_: usize, column: usize, out: &mut [f32]| finish(out, &self.bias, column, activation);
-        let (output, width) = match &self.weight {
+        let (output, width) = match &self.0 {
             Weight::F32(panels) => {
+                let finish = |_: usize, _: usize, out: &mut [f32]| activate(activation, out);
                 (product(View::new(elements(&x), tokens, depth, depth), panels, finish), panels.columns)
             }
-            Weight::Int8(weight) => {
+            Weight::Int8 { weight, bias } => {
                 assert_eq!(weight.depth(), depth, "this is a bug: product shapes");
+                let finish = |_: usize, column: usize, out: &mut [f32]| {
+                    add(out, bias.get(column..).unwrap_or_default());
+                    activate(activation, out);
+                };
                 (weight.product(elements(&x), finish), weight.channels())
             }
         };

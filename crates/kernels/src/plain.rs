@@ -3,8 +3,11 @@
 //! No op slices a sequence out of the packed batch (autodiff would fill a whole zero tensor for each slice): ragged
 //! ops gather with `select` into a padded view, and scatter back the same way.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use std::collections::BTreeMap;
 
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+
+use crate::dropout::MIX;
 use crate::ranking::EXCLUDED;
 use crate::{Activation, AdamW, Dropout, EmbedInput, Offsets, Pool};
 
@@ -49,58 +52,19 @@ pub(crate) fn attention(
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     let device = qkv.device();
-    let [tokens, _] = qkv.dims();
-    let [q, k, v] = qkv.chunk(3, 1).try_into().expect("this is a bug: q, k and v lie side by side");
-    let [_, width] = q.dims();
-    let (batch, longest) = (offsets.batch(), offsets.max_length());
-    if tokens == 0 {
-        return v;
+    let [tokens, joined] = qkv.dims();
+    if offsets.tokens() == 0 {
+        return qkv.narrow(1, 0, joined / 3);
     }
-    let head_dim = width / heads;
-    let padded = Padded::new(offsets);
-    // [tokens, width] -> [batch * heads, longest, head_dim]
-    let split = |x: Tensor<2>| {
-        x.select(0, int_tensor(&padded.gather, &device))
-            .reshape([batch, longest, heads, head_dim])
-            .swap_dims(1, 2)
-            .reshape([batch * heads, longest, head_dim])
-    };
-    let scores = split(q).matmul(split(k).transpose()) / (head_dim as f64).sqrt();
-    let mut mask = vec![0.0; batch * longest];
-    for (row, length) in mask.chunks_mut(longest).zip(offsets.lengths()) {
-        row[length..].fill(MASKED);
+    let buckets = Bucket::of(offsets);
+    let mut scatter = vec![0; tokens];
+    let mut first = 0;
+    for bucket in &buckets {
+        bucket.scatter(offsets, first, &mut scatter);
+        first += bucket.slots();
     }
-    let mask = float_tensor(mask, &scores).reshape([batch, 1, longest]).repeat_dim(1, heads);
-    let scores = scores + mask.reshape([batch * heads, 1, longest]);
-    let mut weights = activation::softmax(scores, 2);
-    if let Some(dropout) = dropout {
-        let mask = float_tensor(attention_mask(offsets, heads, longest, dropout), &weights);
-        weights = weights * mask.reshape([batch * heads, longest, longest]);
-    }
-    weights
-        .matmul(split(v))
-        .reshape([batch, heads, longest, head_dim])
-        .swap_dims(1, 2)
-        .reshape([batch * longest, width])
-        .select(0, int_tensor(&padded.scatter, &device))
-}
-
-/// The packed dropout mask, running over (sequence, head, query, key), spread over the padded view.
-fn attention_mask(offsets: &Offsets, heads: usize, longest: usize, dropout: Dropout) -> Vec<f32> {
-    let packed = dropout.mask(offsets.lengths().map(|length| heads * length * length).sum());
-    let mut rows = packed.as_slice();
-    let mut mask = vec![0.0; offsets.batch() * heads * longest * longest];
-    for (sequence, length) in offsets.lengths().enumerate() {
-        for head in 0..heads {
-            for query in 0..length {
-                let start = ((sequence * heads + head) * longest + query) * longest;
-                let (row, rest) = rows.split_at(length);
-                mask[start..start + length].copy_from_slice(row);
-                rows = rest;
-            }
-        }
-    }
-    mask
+    let outputs = buckets.iter().map(|bucket| bucket.attention(&qkv, offsets, heads, dropout)).collect();
+    Tensor::cat(outputs, 0).select(0, int_tensor(&scatter, &device))
 }
 
 pub(crate) fn add_norm(
@@ -145,16 +109,17 @@ fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tens
 fn drop(x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
     match dropout {
         Some(dropout) => {
-            let mask = float_tensor(dropout.mask(x.shape().num_elements()), &x);
             let shape = x.dims();
-            x * mask.reshape(shape)
+            let index = counted(shape.iter().product(), &x.device()).reshape(shape);
+            let factors = factors(dropout, index, &x);
+            x * factors
         }
         None => x,
     }
 }
 
 pub(crate) fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2> {
-    let [_, width] = hidden.dims();
+    let [tokens, width] = hidden.dims();
     let batch = offsets.batch();
     if batch == 0 || offsets.tokens() == 0 {
         return Tensor::zeros([batch, width], (&hidden.device(), hidden.dtype()));
@@ -162,29 +127,25 @@ pub(crate) fn pool(hidden: Tensor<2>, offsets: &Offsets, pool: Pool) -> Tensor<2
     if pool == Pool::Max {
         return max_pool(hidden, offsets);
     }
-    let mut weights = vec![0.0; batch * offsets.tokens()];
+    let mut weights = vec![0.0; batch * tokens];
     for (sequence, range) in offsets.ranges().enumerate() {
         let length = range.len();
         for (i, token) in range.enumerate() {
-            weights[sequence * offsets.tokens() + token] = pool.weight(i, length);
+            weights[sequence * tokens + token] = pool.weight(i, length);
         }
     }
-    float_tensor(weights, &hidden).reshape([batch, offsets.tokens()]).matmul(hidden)
+    float_tensor(weights, &hidden).reshape([batch, tokens]).matmul(hidden)
 }
 
 fn max_pool(hidden: Tensor<2>, offsets: &Offsets) -> Tensor<2> {
     let device = hidden.device();
     let [_, width] = hidden.dims();
-    let (batch, longest) = (offsets.batch(), offsets.max_length());
-    let padded = Padded::new(offsets);
-    let x = hidden.select(0, int_tensor(&padded.gather, &device)).reshape([batch, longest, width]);
+    let (batch, length) = (offsets.batch(), rounded(offsets.max_length()));
+    let all = Bucket { sequences: (0..batch).collect(), count: batch, length };
+    let x = hidden.select(0, int_tensor(&all.gather(offsets), &device)).reshape([batch, length, width]);
     // Padding is the smallest value, and a sequence without tokens is zero.
-    let mut mask = vec![0.0; batch * longest];
-    for (row, length) in mask.chunks_mut(longest).zip(offsets.lengths()) {
-        row[length..].fill(MASKED);
-    }
+    let mask = all.mask(offsets, &x).reshape([batch, length, 1]);
     let kept = offsets.lengths().map(|length| f32::from(length > 0)).collect();
-    let mask = float_tensor(mask, &x).reshape([batch, longest, 1]);
     let largest = (x + mask).max_dim(1).reshape([batch, width]);
     let kept = float_tensor(kept, &largest).reshape([batch, 1]);
     largest * kept
@@ -234,32 +195,151 @@ pub(crate) fn adamw<const D: usize>(
     (parameter, m, v)
 }
 
-pub(crate) fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> f64 {
-    x.clone().square().sum().into_scalar::<f64>()
+pub(crate) fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+    x.clone().square().sum()
 }
 
-/// Row numbers between the packed batch and a padded `[batch, longest]` view of it.
-struct Padded {
-    /// For each padded slot, the packed token it shows; padding shows token 0.
-    gather: Vec<u32>,
-    /// For each packed token, its padded slot.
-    scatter: Vec<u32>,
+/// Sequences of about one length, in a padded `[count, length]` view. Lengths are powers of two and counts multiples
+/// of eight, so that a device meets few shapes; the last sequences may be nobody's.
+struct Bucket {
+    sequences: Vec<usize>,
+    count: usize,
+    length: usize,
 }
 
-impl Padded {
-    fn new(offsets: &Offsets) -> Self {
-        let longest = offsets.max_length();
-        let mut gather = vec![0; offsets.batch() * longest];
-        let mut scatter = Vec::with_capacity(offsets.tokens());
-        for (sequence, range) in offsets.ranges().enumerate() {
-            for (i, token) in range.enumerate() {
-                let slot = sequence * longest + i;
-                gather[slot] = token as u32;
-                scatter.push(slot as u32);
+impl Bucket {
+    /// The buckets of a batch, shortest first; sequences without tokens are in none.
+    fn of(offsets: &Offsets) -> Vec<Self> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (sequence, length) in offsets.lengths().enumerate().filter(|(_, length)| *length > 0) {
+            by_length.entry(rounded(length)).or_default().push(sequence);
+        }
+        let bucket = |(length, sequences): (usize, Vec<usize>)| {
+            let count = sequences.len().next_multiple_of(8);
+            Self { sequences, count, length }
+        };
+        by_length.into_iter().map(bucket).collect()
+    }
+
+    fn slots(&self) -> usize {
+        self.count * self.length
+    }
+
+    /// For each slot, the packed token it shows; padding shows token 0.
+    fn gather(&self, offsets: &Offsets) -> Vec<u32> {
+        let mut gather = vec![0; self.slots()];
+        for (slots, sequence) in gather.chunks_mut(self.length).zip(&self.sequences) {
+            for (slot, token) in slots.iter_mut().zip(offsets.range(*sequence)) {
+                *slot = token as u32;
             }
         }
-        Self { gather, scatter }
+        gather
     }
+
+    /// For each packed token of these sequences, its slot, counted from `first`.
+    fn scatter(&self, offsets: &Offsets, first: usize, slots: &mut [u32]) {
+        for (row, sequence) in self.sequences.iter().enumerate() {
+            for (i, slot) in slots[offsets.range(*sequence)].iter_mut().enumerate() {
+                *slot = (first + row * self.length + i) as u32;
+            }
+        }
+    }
+
+    /// What to add to the scores, or values, of the slots: nothing, or [`MASKED`] for padding.
+    fn mask<const D: usize>(&self, offsets: &Offsets, like: &Tensor<D>) -> Tensor<1> {
+        let mut mask = vec![MASKED; self.slots()];
+        for (row, sequence) in mask.chunks_mut(self.length).zip(&self.sequences) {
+            row[..offsets.range(*sequence).len()].fill(0.0);
+        }
+        float_tensor(mask, like)
+    }
+
+    /// `[tokens, 3 * width]` to `[slots, width]`
+    fn attention(
+        &self,
+        qkv: &Tensor<2>,
+        offsets: &Offsets,
+        heads: usize,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        let head_dim = qkv.dims()[1] / 3 / heads;
+        let [q, k, v] = qkv
+            .clone()
+            .select(0, int_tensor(&self.gather(offsets), &qkv.device()))
+            .reshape([self.count, self.length, 3 * heads, head_dim])
+            .swap_dims(1, 2)
+            .chunk(3, 1)
+            .try_into()
+            .expect("this is a bug: q, k and v lie side by side");
+        let scores = q.matmul(k.transpose()) / (head_dim as f64).sqrt();
+        let mask = self.mask(offsets, &scores).reshape([self.count, 1, 1, self.length]);
+        let mut weights = activation::softmax(scores + mask, 3);
+        if let Some(dropout) = dropout {
+            let factors = factors(dropout, self.probability_index(offsets, heads, &qkv.device()), &weights);
+            weights = weights * factors;
+        }
+        weights.matmul(v).swap_dims(1, 2).reshape([self.slots(), heads * head_dim])
+    }
+
+    /// Where each probability lies in the packed order (sequence, head, query, key), which dropout counts in. Those of
+    /// padding have any number.
+    ///
+    /// # Shapes
+    /// - output: `[count, heads, length, length]`
+    fn probability_index(&self, offsets: &Offsets, heads: usize, device: &Device) -> Tensor<4, Int> {
+        let mut start = 0;
+        let starts: Vec<u32> = offsets
+            .lengths()
+            .map(|length| {
+                start += heads * length * length;
+                (start - heads * length * length) as u32
+            })
+            .collect();
+        let of_each = |value: &dyn Fn(usize) -> u32| {
+            let mut values: Vec<u32> = self.sequences.iter().map(|sequence| value(*sequence)).collect();
+            values.resize(self.count, 0);
+            words(values, device).reshape([self.count, 1, 1, 1])
+        };
+        let start = of_each(&|sequence| starts[sequence]);
+        let length = of_each(&|sequence| offsets.range(sequence).len() as u32);
+        let head = counted(heads, device).reshape([1, heads, 1, 1]);
+        let query = counted(self.length, device).reshape([1, 1, self.length, 1]);
+        let key = counted(self.length, device).reshape([1, 1, 1, self.length]);
+        (head * length.clone() + query) * length + start + key
+    }
+}
+
+/// A length as a padded view rounds it.
+fn rounded(length: usize) -> usize {
+    length.next_power_of_two().max(16)
+}
+
+/// The dropout factors of the elements with these numbers, computed on the device: what [`Dropout::mask`] gives,
+/// below 2^32 elements.
+fn factors<const D: usize>(dropout: Dropout, index: Tensor<D, Int>, like: &Tensor<D>) -> Tensor<D> {
+    let sampler = dropout.sampler();
+    let x = mix(index.bitwise_xor_scalar(sampler.low));
+    let x = mix(x.bitwise_xor_scalar(sampler.high));
+    let kept = x.bitwise_right_shift_scalar(8).greater_equal_elem(sampler.threshold);
+    kept.float().cast(like.dtype()) * sampler.scale
+}
+
+/// [`crate::dropout`]'s mixer on 32-bit words.
+fn mix<const D: usize>(x: Tensor<D, Int>) -> Tensor<D, Int> {
+    let fold = |x: Tensor<D, Int>, bits: u32| x.clone().bitwise_xor(x.bitwise_right_shift_scalar(bits));
+    let x = fold(x, 16) * MIX[0];
+    let x = fold(x, 15) * MIX[1];
+    fold(x, 16)
+}
+
+/// 0 to `len`, as 32-bit words.
+fn counted(len: usize, device: &Device) -> Tensor<1, Int> {
+    Tensor::arange(0..len as i64, (device, DType::U32))
+}
+
+fn words(values: Vec<u32>, device: &Device) -> Tensor<1, Int> {
+    let len = values.len();
+    Tensor::from_data(TensorData::new(values, [len]), (device, DType::U32))
 }
 
 fn int_tensor(values: &[u32], device: &Device) -> Tensor<1, Int> {
@@ -272,4 +352,70 @@ fn int_tensor(values: &[u32], device: &Device) -> Tensor<1, Int> {
 fn float_tensor<const D: usize>(values: Vec<f32>, like: &Tensor<D>) -> Tensor<1> {
     let len = values.len();
     Tensor::from_data(TensorData::new(values, [len]), (&like.device(), like.dtype()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, device, matrix, random, values};
+
+    const DROPOUT: Dropout = Dropout { probability: 0.3, key: 5 };
+
+    #[test]
+    fn the_device_draws_the_masks_of_the_cpu() {
+        let x = Tensor::<2>::ones([37, 24], &device());
+        assert_eq!(values(drop(x, Some(DROPOUT))), DROPOUT.mask(37 * 24));
+    }
+
+    #[test]
+    fn probabilities_are_counted_as_they_are_packed() {
+        let (offsets, heads) = (Offsets::from_lengths([20, 3, 0, 16, 1]), 2);
+        let mut start = 0;
+        let starts: Vec<usize> = offsets
+            .lengths()
+            .map(|n| {
+                start += heads * n * n;
+                start - heads * n * n
+            })
+            .collect();
+        for bucket in Bucket::of(&offsets) {
+            let index = bucket.probability_index(&offsets, heads, &device()).float();
+            assert_eq!(index.dims(), [bucket.count, heads, bucket.length, bucket.length]);
+            let index = index.into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
+            for (row, &sequence) in bucket.sequences.iter().enumerate() {
+                let n = offsets.range(sequence).len();
+                for ((head, query), key) in (0..heads)
+                    .flat_map(|h| (0..n).map(move |q| (h, q)))
+                    .flat_map(|hq| (0..n).map(move |k| (hq, k)))
+                {
+                    let slot = ((row * heads + head) * bucket.length + query) * bucket.length + key;
+                    let expected = starts[sequence] + (head * n + query) * n + key;
+                    assert_eq!(index[slot], expected as f32, "{sequence} {head} {query} {key}");
+                }
+            }
+        }
+    }
+
+    /// A batch is rounded up with tokens that belong to no sequence: no output and no gradient knows them.
+    #[test]
+    fn tokens_of_no_sequence_change_nothing() {
+        let offsets = Offsets::from_lengths([5, 0, 17, 2]);
+        let run = |rows: usize| {
+            let mut x = random(24 * 24, 3);
+            x.resize(rows * 24, 7.0);
+            let x = TensorData::new(x, [rows, 24]);
+            let x = Tensor::<2>::from_data(x, &device().autodiff()).require_grad();
+            let hidden = attention(x.clone(), &offsets, 2, Some(DROPOUT));
+            let pooled: Vec<_> =
+                [Pool::Mean, Pool::Max, Pool::LastToken].map(|p| pool(hidden.clone(), &offsets, p)).into();
+            let pooled = Tensor::cat(pooled, 1);
+            let weights = Tensor::from_data(matrix(4, 24, 9), &device().autodiff());
+            let gradients = (pooled.clone() * weights).sum().backward();
+            (values(pooled), values(x.grad(&gradients).expect("a gradient")))
+        };
+        let ((alone, gradient), (rounded, with_rest)) = (run(24), run(128));
+        assert_close(&rounded, &alone, "pooled");
+        assert_close(&with_rest[..24 * 24], &gradient, "gradient");
+        assert!(with_rest[24 * 24..].iter().all(|x| *x == 0.0));
+    }
 }

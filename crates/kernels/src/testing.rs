@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::DeviceName;
+
 /// Seeded numbers, roughly normal.
 pub(crate) fn random(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -33,9 +35,16 @@ pub(crate) fn vector(len: usize, centre: f32, seed: u64) -> TensorData {
 /// An op under test: matrices, then vectors.
 pub(crate) type TestOp<'a> = &'a (dyn Fn(&[Tensor<2>], &[Tensor<1>]) -> Tensor<2> + Sync);
 
+/// Where plain ops are tested: `TEMPER_TEST_DEVICE`, or the CPU.
+pub(crate) fn device() -> Device {
+    let name = std::env::var("TEMPER_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let name: DeviceName = name.parse().expect("TEMPER_TEST_DEVICE names a device");
+    name.open().expect("the device of TEMPER_TEST_DEVICE")
+}
+
 /// The output and every input's gradient, under a weighted sum as loss.
-pub(crate) fn outputs(op: TestOp<'_>, matrices: &[TensorData], vectors: &[TensorData]) -> Vec<Vec<f32>> {
-    let device = Device::flex().autodiff();
+fn outputs(op: TestOp<'_>, matrices: &[TensorData], vectors: &[TensorData], device: Device) -> Vec<Vec<f32>> {
+    let device = device.autodiff();
     let matrices: Vec<Tensor<2>> =
         matrices.iter().map(|data| Tensor::from_data(data.clone(), &device).require_grad()).collect();
     let vectors: Vec<Tensor<1>> =
@@ -55,14 +64,15 @@ pub(crate) fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().try_to_vec().expect("f32")
 }
 
-/// Asserts that two ops agree in output and every gradient, to 2e-5 of each tensor's largest entry.
+/// Asserts that the fused op and the plain one, which runs on [`device`], agree in output and every gradient, to 2e-5 of each tensor's largest entry.
 pub(crate) fn assert_agree(
     fused: TestOp<'_>,
     plain: TestOp<'_>,
     matrices: &[TensorData],
     vectors: &[TensorData],
 ) {
-    let (fused, plain) = (outputs(fused, matrices, vectors), outputs(plain, matrices, vectors));
+    let fused = outputs(fused, matrices, vectors, Device::flex());
+    let plain = outputs(plain, matrices, vectors, device());
     for (i, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
         assert_close(fused, plain, &format!("tensor {i} (0 is the output)"));
     }
@@ -80,7 +90,7 @@ pub(crate) fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 /// Asserts the same bytes of output and gradients at 1, 2, 3 and 5 threads, and again at 3.
 pub(crate) fn assert_same_bytes(op: TestOp<'_>, matrices: &[TensorData], vectors: &[TensorData]) {
-    let run = |threads| with_threads(threads, || outputs(op, matrices, vectors));
+    let run = |threads| with_threads(threads, || outputs(op, matrices, vectors, Device::flex()));
     let bits = |all: Vec<Vec<f32>>| all.into_iter().flatten().map(f32::to_bits).collect::<Vec<u32>>();
     let one = bits(run(1));
     for threads in [2, 3, 5, 3] {

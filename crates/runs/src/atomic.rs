@@ -35,6 +35,11 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether a file of this name was being written by [`write_atomic`].
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp")).is_some()
+}
+
 fn temporary_sibling(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.tmp"))

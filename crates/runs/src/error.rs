@@ -24,6 +24,14 @@ pub enum Error {
         /// The line, the field and what was expected.
         source: serde_json::Error,
     },
+    /// A run's config is no TOML.
+    #[error("failed to read `{path}`")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// The line and what was expected.
+        source: toml::de::Error,
+    },
     /// One line of an event stream cannot be read.
     #[error("`{path}` line {line} is not an event of this version of temper")]
     EventLine {

@@ -3,11 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use crate::checkpoints::folder_name;
 use crate::naming::{check_name, folder_name_at};
 use crate::{Error, Which, clean_partials};
+
+const LOCK_TRIES: usize = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// One run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +50,17 @@ impl RunFolder {
 
     /// Claims the run for writing until the returned handle is dropped or the process ends.
     pub fn lock(&self) -> Result<File, Error> {
-        let path = self.path.join(".lock");
+        let path = self.lock_path();
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
-            Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // Whoever only looks whether the run is alive holds the lock for an instant.
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path, source }),
+            }
         }
+        Err(Error::Locked { path: self.path.clone() })
     }
 
     /// Clears what a killed process left half-written; only for the process that will write (see `lock`).
@@ -68,6 +76,16 @@ impl RunFolder {
     /// The folder's name.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Held by the process that trains.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path.join(".lock")
+    }
+
+    /// The sign of life for other machines.
+    pub(crate) fn heartbeat_path(&self) -> PathBuf {
+        self.path.join("heartbeat.json")
     }
 
     /// The resolved config.

@@ -37,6 +37,9 @@ pub struct RunManifest {
 pub struct Base {
     /// As the config names it.
     pub reference: String,
+    /// The commit of a model of the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// The fingerprint of what was loaded.
     pub fingerprint: String,
 }
@@ -55,6 +58,12 @@ pub struct DataFile {
 }
 
 impl RunManifest {
+    /// Whether a resume changed the run: an extension, or data or config that were allowed to differ. Only then does
+    /// a resume leave its own command line here.
+    pub fn was_changed(&self) -> bool {
+        self.argv.iter().any(|word| word.starts_with("--resume"))
+    }
+
     /// Reads `manifest.json` at `path`.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
@@ -86,7 +95,7 @@ mod tests {
             device: "cpu".into(),
             instruction_set: "avx2".into(),
             threads: 2,
-            base: Base { reference: "m".into(), fingerprint: "f".into() },
+            base: Base { reference: "m".into(), revision: None, fingerprint: "f".into() },
             data: vec![DataFile {
                 role: "train".into(),
                 path: "a.jsonl".into(),

@@ -37,6 +37,14 @@ pub fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
+/// The same point in time for people: local, to the minute. What is no RFC 3339 stays as it is.
+pub fn local_minute(rfc3339: &str) -> String {
+    match rfc3339.parse::<jiff::Timestamp>() {
+        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => rfc3339.to_owned(),
+    }
+}
+
 fn folder_name(name: &str, now: &jiff::Zoned) -> String {
     format!("{name}-{}", now.strftime("%Y%m%d-%H%M%S"))
 }

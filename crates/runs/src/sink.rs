@@ -1,5 +1,7 @@
 //! Where a run's events go: the event stream always, TensorBoard too.
 
+use std::fs;
+
 use crate::{Error, Event, EventLog, RunFolder, Stamped, TensorBoard};
 
 /// Writes each event everywhere; a log that fails (a full disk) is reported once and does not stop the run.
@@ -21,7 +23,14 @@ impl Sink {
     pub fn resume(run: &RunFolder, step: u64) -> Result<Self, Error> {
         let mut log = EventLog::open(&run.events_path())?;
         log.cut_back_to(step)?;
-        Ok(Self::new(log, Some(TensorBoard::create(&run.tensorboard_dir(), step)?)))
+        let mut board = TensorBoard::create(&run.tensorboard_dir(), step)?;
+        // Written before the first step; only a folder that no training made is without them.
+        if let (Ok(config), Ok(manifest)) =
+            (fs::read_to_string(run.config_path()), fs::read_to_string(run.manifest_path()))
+        {
+            board.describe(&config, &manifest)?;
+        }
+        Ok(Self::new(log, Some(board)))
     }
 
     /// A sink of logs that are open already.

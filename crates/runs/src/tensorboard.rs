@@ -1,4 +1,4 @@
-//! Scalars for TensorBoard, under the tags of the Hugging Face Trainer.
+//! A run's log for TensorBoard, under the tags of the Hugging Face Trainer.
 //!
 //! Records are made by tensorboard-rs and written to our own file: its `SummaryWriter` hands them to a thread that
 //! panics when a write fails.
@@ -15,7 +15,7 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use crate::append::AppendFile;
 use crate::sealed::names_in;
-use crate::{Error, Event, Stamped};
+use crate::{Error, Stamped, summaries};
 
 const PREFIX: &str = "events.out.tfevents.";
 
@@ -24,6 +24,8 @@ const PREFIX: &str = "events.out.tfevents.";
 pub struct TensorBoard {
     path: PathBuf,
     file: AppendFile,
+    /// The first step that this file may hold.
+    first_step: i64,
 }
 
 impl TensorBoard {
@@ -35,10 +37,12 @@ impl TensorBoard {
         let existing = names_in(dir)?;
         let path = dir.join(next_name(&existing, now.as_secs()));
         let file = AppendFile::open(&path, 0).map_err(Error::io("create", &path))?;
-        let mut board = Self { path, file };
+        // `start_step` itself was taken, but a run that begins again takes 0 again too.
+        let first_step = if start_step == 0 { 0 } else { start_step as i64 + 1 };
+        let mut board = Self { path, file, first_step };
         board.write(&version(now.as_secs_f64()))?;
         if existing.iter().any(|name| seconds_of(name).is_some()) {
-            board.write(&session_start(start_step, now.as_secs_f64()))?;
+            board.write(&session_start(first_step, now.as_secs_f64()))?;
         }
         Ok(board)
     }
@@ -48,7 +52,7 @@ impl TensorBoard {
     pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
         let file = AppendFile::open(&path, 0).expect("Linux has this device");
-        Self { path, file }
+        Self { path, file, first_step: 0 }
     }
 
     /// The file being written.
@@ -56,35 +60,30 @@ impl TensorBoard {
         &self.path
     }
 
-    /// Adds one value.
-    pub fn scalar(&mut self, tag: &str, step: u64, value: f64, wall_time: f64) -> Result<(), Error> {
-        self.scalars(&[(tag.to_owned(), value)], step, wall_time)
+    /// Adds the run's config (TOML) and manifest (JSON) as texts, and the config as hyperparameters.
+    pub(crate) fn describe(&mut self, config: &str, manifest: &str) -> Result<(), Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let texts =
+            [summaries::code("config", "toml", config), summaries::code("manifest", "json", manifest)];
+        let hparams = config.parse().ok().map(|config| summaries::session_start(&config, now));
+        self.add(texts.into_iter().chain(hparams).collect(), self.first_step, now)
     }
 
-    /// Adds what `stamped` has to show: the numbers of a step, or the scores of an evaluation.
+    /// Adds what `stamped` has to show: the numbers of a step, the scores or the similarities of an evaluation.
     pub fn log(&mut self, stamped: &Stamped) -> Result<(), Error> {
-        let scalars = scalars_of(&stamped.event);
-        if scalars.is_empty() {
+        let values = summaries::of_event(&stamped.event, stamped.time);
+        self.add(values, stamped.event.step() as i64, stamped.time)
+    }
+
+    fn add(&mut self, values: Vec<Summary_Value>, step: i64, wall_time: f64) -> Result<(), Error> {
+        if values.is_empty() {
             return Ok(());
         }
-        self.scalars(&scalars, stamped.event.step(), stamped.time)
-    }
-
-    fn scalars(&mut self, scalars: &[(String, f64)], step: u64, wall_time: f64) -> Result<(), Error> {
-        let values: RepeatedField<Summary_Value> = scalars
-            .iter()
-            .map(|(tag, value)| {
-                let mut entry = Summary_Value::new();
-                entry.set_tag(tag.clone());
-                entry.set_simple_value(*value as f32);
-                entry
-            })
-            .collect();
         let mut summary = Summary::new();
-        summary.set_value(values);
+        summary.set_value(RepeatedField::from_vec(values));
         let mut record = Record::new();
         record.set_wall_time(wall_time);
-        record.set_step(step as i64);
+        record.set_step(step);
         record.set_summary(summary);
         self.write(&record)
     }
@@ -100,33 +99,6 @@ impl TensorBoard {
     }
 }
 
-/// The tags and values of an event.
-fn scalars_of(event: &Event) -> Vec<(String, f64)> {
-    match event {
-        Event::Step {
-            epoch, loss, learning_rate, grad_norm, examples_per_second, tokens_per_second, ..
-        } => [
-            ("loss", loss),
-            ("learning_rate", learning_rate),
-            ("grad_norm", grad_norm),
-            ("epoch", epoch),
-            ("examples_per_second", examples_per_second),
-            ("tokens_per_second", tokens_per_second),
-        ]
-        .map(|(name, value)| (format!("train/{name}"), *value))
-        .to_vec(),
-        Event::Evaluated { scores, .. } => {
-            scores.iter().map(|(name, score)| (format!("eval/{name}"), *score)).collect()
-        }
-        Event::Started { .. }
-        | Event::Similarities { .. }
-        | Event::WorstQueries { .. }
-        | Event::Saved { .. }
-        | Event::Warned { .. }
-        | Event::Finished { .. } => Vec::new(),
-    }
-}
-
 fn version(wall_time: f64) -> Record {
     let mut record = Record::new();
     record.set_wall_time(wall_time);
@@ -134,14 +106,13 @@ fn version(wall_time: f64) -> Record {
     record
 }
 
-/// TensorBoard drops the steps at and after a START, and `start_step` itself was taken: hence the one after it. A run
-/// that begins again takes 0 again too.
-fn session_start(start_step: u64, wall_time: f64) -> Record {
+/// TensorBoard drops the steps of earlier files at and after a START.
+fn session_start(first_step: i64, wall_time: f64) -> Record {
     let mut session = SessionLog::new();
     session.set_status(SessionLog_SessionStatus::START);
     let mut record = Record::new();
     record.set_wall_time(wall_time);
-    record.set_step(if start_step == 0 { 0 } else { start_step as i64 + 1 });
+    record.set_step(first_step);
     record.set_session_log(session);
     record
 }
@@ -162,6 +133,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::Event;
+
+    fn evaluated(step: u64) -> Stamped {
+        Stamped::now(Event::Evaluated {
+            step,
+            epoch: 0.0,
+            scores: BTreeMap::from([("ndcg@10".to_owned(), 0.5)]),
+            metric: "ndcg@10".into(),
+            best: false,
+            elapsed_seconds: 0.0,
+        })
+    }
 
     /// Splits the records of a file: length, its checksum, the bytes, their checksum.
     fn records(path: &Path) -> Vec<Record> {
@@ -179,13 +162,23 @@ mod tests {
     fn a_resume_is_a_later_file_that_starts_after_the_checkpoints_step() {
         let root = tempfile::tempdir().unwrap();
         let mut first = TensorBoard::create(root.path(), 0).unwrap();
-        first.scalar("train/loss", 1, 0.5, 1.0).unwrap();
+        first.describe("seed = 42", "{}").unwrap();
+        first.log(&evaluated(1)).unwrap();
         let second = TensorBoard::create(root.path(), 400).unwrap();
         assert!(first.path() < second.path());
         let first = records(first.path());
         assert_eq!(first[0].get_file_version(), "brain.Event:2");
-        assert_eq!(first[1].get_summary().get_value()[0].get_tag(), "train/loss");
-        assert_eq!(first.len(), 2);
+        let tags = |record: &Record| {
+            record
+                .get_summary()
+                .get_value()
+                .iter()
+                .map(|value| value.get_tag().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(tags(&first[1]), ["config", "manifest", "_hparams_/session_start_info"]);
+        assert_eq!((tags(&first[2]), first[2].get_step()), (vec!["eval/ndcg@10".to_owned()], 1));
+        assert_eq!(first.len(), 3);
         let second = records(second.path());
         assert_eq!(second[1].get_session_log().get_status(), SessionLog_SessionStatus::START);
         assert_eq!(second[1].get_step(), 401);
@@ -201,18 +194,5 @@ mod tests {
             assert_eq!(next_name(&existing, now), "events.out.tfevents.1700000006.temper");
         }
         assert_eq!(next_name(&existing, 1700000009), "events.out.tfevents.1700000009.temper");
-    }
-
-    #[test]
-    fn scores_are_tagged_as_evaluation() {
-        let event = Event::Evaluated {
-            step: 1,
-            epoch: 0.0,
-            scores: BTreeMap::from([("ndcg@10".to_owned(), 0.5)]),
-            metric: "ndcg@10".into(),
-            best: true,
-            elapsed_seconds: 0.0,
-        };
-        assert_eq!(scalars_of(&event), [("eval/ndcg@10".to_owned(), 0.5)]);
     }
 }

@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{Encoder, Precision, parameters, write};
-use temper_runs::SealedWriter;
+use temper_runs::{OPTIMIZER_STATE as OPTIMIZER, SealedWriter};
 
 use crate::config::TrainConfig;
 use crate::error::Error;
@@ -45,7 +45,6 @@ pub struct State {
 }
 
 const STATE: &str = "state.json";
-const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Writes a checkpoint at `path`.
 pub fn save(path: &Path, encoder: &Encoder, optimizer: &Optimizer, state: &State) -> Result<(), Error> {
@@ -68,8 +67,27 @@ pub fn read_state(path: &Path) -> Result<State, Error> {
     serde_json::from_slice(&bytes).map_err(|e| Error::Checkpoint { path: file, problem: e.to_string() })
 }
 
+/// Refuses a checkpoint whose optimizer state was pruned: only its model is left.
+pub fn check_resumable(path: &Path) -> Result<(), Error> {
+    if path.join(OPTIMIZER).is_file() {
+        return Ok(());
+    }
+    let model = path.join(MODEL_FOLDER);
+    let problem = format!(
+        "its optimizer state was pruned, so training cannot go on from here; begin a new run from its weights with \
+         model.base = \"{}\"",
+        model.display()
+    );
+    Err(Error::Checkpoint { path: path.to_owned(), problem })
+}
+
 /// Restores the optimizer of a verified checkpoint.
-pub fn read_optimizer(path: &Path, config: &TrainConfig, step: u64) -> Result<Optimizer, Error> {
+pub fn read_optimizer(
+    path: &Path,
+    config: &TrainConfig,
+    step: u64,
+    device: &Device,
+) -> Result<Optimizer, Error> {
     let file = path.join(OPTIMIZER);
     let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
     let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
@@ -81,7 +99,7 @@ pub fn read_optimizer(path: &Path, config: &TrainConfig, step: u64) -> Result<Op
             let view = tensors.tensor(&format!("{parameter}#{kind}")).map_err(|e| broken(e.to_string()))?;
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
             let length = values.len();
-            Ok(Tensor::from_data(TensorData::new(values, [length]), &Device::flex()))
+            Ok(Tensor::from_data(TensorData::new(values, [length]), device))
         };
         moments.insert(parameter.to_owned(), [flat("first")?, flat("second")?]);
     }

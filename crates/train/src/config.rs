@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use temper_data::{BatchSampler, ColumnMap, OnBadRow};
 use temper_encoder::fresh::FreshConfig;
+use temper_kernels::DeviceName;
 
 use crate::losses::LossConfig;
 
@@ -21,9 +22,9 @@ pub struct Config {
     /// Seed of every random choice.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// `cpu`.
-    #[serde(default = "default_device")]
-    pub device: String,
+    /// Where to compute: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `ndarray`.
+    #[serde(default)]
+    pub device: DeviceName,
     /// The encoder to start from.
     pub model: ModelConfig,
     /// The examples.
@@ -43,9 +44,12 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// MODEL to fine-tune: a folder or a run.
+    /// MODEL to fine-tune: a folder, a run or a hub id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Branch, tag or commit of a base on the hub; a run's own config names the commit it began from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Pooling of a base that is a plain transformers folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<String>,
@@ -69,6 +73,10 @@ pub struct DataConfig {
     /// Evaluation files or BEIR folders; without one, a part of the training examples is held out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub eval: Vec<PathBuf>,
+    /// Files of pairs that are wrong, as the dashboard marks them (`exclusions.jsonl` of a run): neither learned from
+    /// nor judged by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<PathBuf>,
     /// Which column is what; recognised by the usual names when not given.
     #[serde(default)]
     pub columns: ColumnMap,
@@ -222,10 +230,6 @@ fn default_name() -> String {
 
 fn default_seed() -> u64 {
     42
-}
-
-fn default_device() -> String {
-    "cpu".to_owned()
 }
 
 fn default_held_out() -> f64 {

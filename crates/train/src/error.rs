@@ -33,6 +33,9 @@ pub enum Error {
         /// What was expected.
         problem: String,
     },
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] temper_kernels::Unusable),
     /// Config and data do not fit together.
     #[error("{0}")]
     Plan(String),
@@ -54,10 +57,21 @@ pub enum Error {
         /// What differs.
         detail: String,
     },
-    /// Loss or gradient became infinite or NaN.
+    /// A run cannot be repeated as it was.
     #[error(
-        "the {what} of step {step} is {value}; the state before it is saved as `{saved}`\nexamples of that step: {examples}"
+        "{what} of `{run}` is not what it was: {}; repeat it with what is here now: --allow-changed {what}",
+        .differences.join(", ")
     )]
+    Differs {
+        /// The run.
+        run: PathBuf,
+        /// `config`, `data` or `base`.
+        what: &'static str,
+        /// One line each.
+        differences: Vec<String>,
+    },
+    /// Loss or gradient became infinite or NaN.
+    #[error("the {what} of step {step} is {value}; {saved}\nexamples of that step: {examples}")]
     NotFinite {
         /// `loss` or `gradient norm`.
         what: &'static str,
@@ -65,7 +79,7 @@ pub enum Error {
         step: u64,
         /// NaN or infinity.
         value: f64,
-        /// Reference of the checkpoint with the last good state.
+        /// Which checkpoint has the last good state.
         saved: String,
         /// Files and lines of the batch.
         examples: String,

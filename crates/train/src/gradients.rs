@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 use temper_encoder::Network;
 use temper_encoder::parameters::file_name;
-use temper_kernels::{RowGradient, sum_of_squares};
+use temper_kernels::{RowGradient, Scalar, sum_of_squares};
 
 /// The gradient of one parameter.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ impl Gradient {
         }
     }
 
-    fn sum_of_squares(&self) -> f64 {
+    fn sum_of_squares(&self) -> Scalar {
         match self {
             Self::Dense(gradient) => sum_of_squares(gradient),
-            Self::Rows(gradient) => gradient.sum_of_squares(),
+            Self::Rows(gradient) => Scalar::Known(gradient.sum_of_squares()),
         }
     }
 }
@@ -46,8 +46,8 @@ impl NamedGradients {
     }
 
     /// The global L2 norm, the same bytes at any thread count.
-    pub fn norm(&self) -> f64 {
-        self.0.values().map(Gradient::sum_of_squares).sum::<f64>().sqrt()
+    pub fn norm(&self) -> Scalar {
+        Scalar::sum(self.0.values().map(Gradient::sum_of_squares)).sqrt()
     }
 
     /// Takes out one parameter's gradient.

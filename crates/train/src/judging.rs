@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use temper_data::{Dataset, ReadOptions, hold_out};
+use temper_data::{Dataset, ExcludedPairs, ReadOptions, hold_out};
 use temper_eval::{Prompts, Task};
-use temper_runs::DataFile;
+use temper_runs::{DataFile, Exclusions};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -17,6 +17,7 @@ pub type NamedTasks = Vec<(String, Task)>;
 pub(crate) fn tasks(
     config: &Config,
     dataset: Dataset,
+    excluded: &mut ExcludedPairs,
     files: &mut Vec<DataFile>,
     mappings: &mut Vec<String>,
     warnings: &mut Vec<String>,
@@ -29,7 +30,8 @@ pub(crate) fn tasks(
             );
             return Ok((dataset, Vec::new(), 0));
         }
-        let (train, eval) = dataset.divide(&held);
+        let (train, mut eval) = dataset.divide(&held);
+        excluded.leave_out(&mut eval);
         let task = Task::from_dataset(&eval);
         return Ok((train, vec![(String::new(), task)], held.len()));
     }
@@ -45,9 +47,12 @@ pub(crate) fn tasks(
             )));
         }
         let task = if path.is_dir() {
-            Task::Retrieval(temper_data::read_beir(path, None)?)
+            let mut retrieval = temper_data::read_beir(path, None)?;
+            excluded.leave_out_answers(&mut retrieval);
+            Task::Retrieval(retrieval)
         } else {
-            let judged = read_judged(config, path)?;
+            let mut judged = read_judged(config, path)?;
+            excluded.leave_out(&mut judged);
             if !judged.skipped.is_empty() {
                 warnings.push(format!(
                     "{} bad rows of `{}` are left out",
@@ -131,8 +136,20 @@ pub(crate) fn mappings(dataset: &Dataset) -> Vec<String> {
     dataset.files.iter().map(|f| format!("{}: {}", f.path.display(), f.mapping)).collect()
 }
 
+/// The pairs of exclusion files, such as a run's `exclusions.jsonl`.
+pub fn excluded_pairs(paths: &[PathBuf]) -> Result<ExcludedPairs, Error> {
+    let mut pairs = Vec::new();
+    for path in paths {
+        // One that is absent would exclude nothing, which is right for a run's own file only.
+        std::fs::metadata(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let exclusions = Exclusions::open(path)?;
+        pairs.extend(exclusions.pairs().iter().map(|pair| (pair.query.clone(), pair.positive.clone())));
+    }
+    Ok(pairs.into_iter().collect())
+}
+
 /// Hashes a file, or the files of a BEIR folder.
-fn hash_all(role: &str, path: &Path) -> Result<Vec<DataFile>, Error> {
+pub(crate) fn hash_all(role: &str, path: &Path) -> Result<Vec<DataFile>, Error> {
     let read_error = |p: &Path| {
         let path = p.to_owned();
         move |source| Error::Read { path, source }

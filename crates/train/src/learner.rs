@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use temper_encoder::{Contract, DropoutSites, Network, PackedBatch, Pass};
-use temper_kernels::{RowSink, Rows};
+use temper_kernels::{RowSink, Rows, Scalar};
 
 use crate::gradients::NamedGradients;
 use crate::optimizer::Optimizer;
@@ -51,12 +51,12 @@ impl Learner {
     }
 
     /// The global norm of the step's gradients.
-    pub fn gradient_norm(&self) -> f64 {
+    pub fn gradient_norm(&self) -> Scalar {
         self.gradients.norm()
     }
 
     /// Ends the step: one update with its gradients, whose global norm is `norm`.
-    pub fn update(&mut self, norm: f64, learning_rate: f64) {
+    pub fn update(&mut self, norm: &Scalar, learning_rate: f64) {
         let gradients = std::mem::take(&mut self.gradients);
         let network = self.network.take().expect(PRESENT);
         self.network = Some(self.optimizer.update(network, gradients, norm, learning_rate));

@@ -1,4 +1,4 @@
-//! How much memory a run needs, and how much there is.
+//! How much memory a run needs, how much it has taken, and how much there is.
 
 use std::path::{Path, PathBuf};
 
@@ -16,16 +16,23 @@ pub fn estimate(config: &BertConfig, parameters: usize, tokens_per_batch: usize)
     4 * (4 * parameters as u64 - word_table) + activations + (60 << 20)
 }
 
+/// Bytes of this process that are in RAM; none where the system does not say as Linux does.
+pub fn resident() -> Option<u64> {
+    bytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// Bytes that can still be allocated: the smaller of the machine's available memory and what the process's control
 /// groups leave. None where the system does not say.
 pub fn available() -> Option<u64> {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| meminfo_available(&text));
+    let machine =
+        std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| bytes(&text, "MemAvailable:"));
     let groups = std::fs::read_to_string("/proc/self/cgroup").map_or(Vec::new(), |text| group_folders(&text));
     machine.into_iter().chain(groups.iter().filter_map(|folder| left(folder))).min()
 }
 
-fn meminfo_available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+/// The value of a line such as `VmRSS:   2048 kB`.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
@@ -67,8 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn meminfo_is_in_kib() {
-        assert_eq!(meminfo_available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+    fn the_system_tells_kib() {
+        assert_eq!(bytes("MemTotal: 9 kB\nMemAvailable:   2048 kB\n", "MemAvailable:"), Some(2 << 20));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_somewhere_in_ram() {
+        assert!(resident().is_some_and(|bytes| bytes > 1 << 20));
     }
 
     #[test]

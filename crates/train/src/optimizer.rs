@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use temper_encoder::parameters::file_name;
-use temper_kernels::{AdamW, RowAdamW, Rows, adamw};
+use temper_kernels::{AdamW, RowAdamW, Rows, Scalar, adamw};
 
 use crate::config::{DecayGroups, TrainConfig};
 use crate::gradients::{Gradient, NamedGradients};
@@ -63,10 +63,11 @@ impl Optimizer {
         &mut self,
         network: M,
         gradients: NamedGradients,
-        norm: f64,
+        norm: &Scalar,
         learning_rate: f64,
     ) -> M {
         self.step += 1;
+        let clip = clip_factor(norm, self.config.max_grad_norm);
         let step = AdamW {
             learning_rate,
             beta1: self.config.adam_beta1,
@@ -74,12 +75,13 @@ impl Optimizer {
             eps: self.config.adam_epsilon,
             weight_decay: self.config.weight_decay,
             step: self.step,
-            gradient_scale: clip_factor(norm, self.config.max_grad_norm) as f32,
+            gradient_scale: if let Scalar::Known(factor) = clip { factor as f32 } else { 1.0 },
         };
         network.map(&mut Updater {
             path: Vec::new(),
             gradients,
             states: &mut self.states,
+            clip,
             step,
             decay: self.config.weight_decay_on,
         })
@@ -92,8 +94,12 @@ impl Optimizer {
 }
 
 /// PyTorch's `clip_grad_norm_`.
-fn clip_factor(norm: f64, max_norm: f64) -> f64 {
-    if max_norm > 0.0 { (max_norm / (norm + 1e-6)).min(1.0) } else { 1.0 }
+fn clip_factor(norm: &Scalar, max_norm: f64) -> Scalar {
+    match norm {
+        _ if max_norm <= 0.0 => Scalar::Known(1.0),
+        Scalar::Known(norm) => Scalar::Known((max_norm / (norm + 1e-6)).min(1.0)),
+        Scalar::OnDevice(norm) => Scalar::OnDevice(((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0)),
+    }
 }
 
 /// Whether a parameter decays: the HF Trainer spares biases and norms.
@@ -108,6 +114,8 @@ struct Updater<'a> {
     path: Vec<String>,
     gradients: NamedGradients,
     states: &'a mut BTreeMap<String, ParameterState>,
+    /// In `step` already where it is known.
+    clip: Scalar,
     step: AdamW,
     decay: DecayGroups,
 }
@@ -126,6 +134,10 @@ impl ModuleMapper for Updater<'_> {
         let Some(gradient) = self.gradients.remove(&name) else { return param };
         let weight_decay = if decays(&name, self.decay) { self.step.weight_decay } else { 0.0 };
         let step = AdamW { weight_decay, ..self.step };
+        let gradient = match (gradient, &self.clip) {
+            (Gradient::Dense(gradient), Scalar::OnDevice(clip)) => Gradient::Dense(gradient * clip.clone()),
+            (gradient, _) => gradient,
+        };
         let state = self.states.remove(&name);
         param.map(|tensor| {
             let (tensor, state) = updated(tensor.inner(), gradient, state, &step);
@@ -191,13 +203,19 @@ impl ModuleMapper for CatchUp<'_> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     #[test]
     fn the_clip_scales_down_only() {
-        assert_eq!(clip_factor(0.5, 1.0), 1.0);
-        assert!((clip_factor(4.0, 1.0) - 0.25).abs() < 1e-6);
-        assert_eq!(clip_factor(4.0, 0.0), 1.0);
+        let on_device = |norm: f64| Scalar::OnDevice(Tensor::from_floats([norm as f32], &Device::flex()));
+        for norm in [Scalar::Known, on_device as fn(f64) -> Scalar] {
+            let factor = |of, max| clip_factor(&norm(of), max).read();
+            assert_eq!(factor(0.5, 1.0), 1.0);
+            assert!((factor(4.0, 1.0) - 0.25).abs() < 1e-6);
+            assert_eq!(factor(4.0, 0.0), 1.0);
+        }
     }
 
     #[test]

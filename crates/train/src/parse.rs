@@ -48,6 +48,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("data_seed", "seed"),
     ("seed", "seed, at the top of the file"),
     ("device", "device, at the top of the file"),
+    ("revision", "model.revision"),
+    ("model_revision", "model.revision"),
     ("max_seq_length", "model.max_seq_length"),
     ("prompts", "[prompts] anchor and positive"),
     ("scale", "loss.scale"),
@@ -151,9 +153,6 @@ fn check(config: &Config) -> Result<(), String> {
     }
     if config.data.train.is_empty() {
         return Err("`data.train` names no file".to_owned());
-    }
-    if config.device != "cpu" {
-        return Err(format!("`device` is `{}`; this build trains on: cpu", config.device));
     }
     if train.per_device_train_batch_size == 0
         || train.gradient_accumulation_steps == 0

@@ -31,6 +31,9 @@ pub struct Plan {
     pub train_examples: usize,
     /// Examples taken out of the training files for evaluation.
     pub held_out: usize,
+    /// Examples left out because an exclusion file names them: of those to learn from, and of those to judge by.
+    #[serde(default)]
+    pub excluded: [usize; 2],
     /// What is judged on.
     pub tasks: Vec<String>,
     /// The score that decides.
@@ -73,6 +76,7 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         kind: dataset.kind.name().to_owned(),
         train_examples: dataset.len(),
         held_out: prepared.held_out,
+        excluded: prepared.excluded,
         tasks: prepared.tasks.iter().map(task_line).collect(),
         metric: prepared.metric.clone(),
         tokens_per_example,
@@ -163,6 +167,10 @@ impl fmt::Display for Plan {
             n => format!(", {n} held out (no anchor or positive on both sides)"),
         };
         writeln!(f, "train     {} {}{held}", self.train_examples, self.kind)?;
+        let [train, eval] = self.excluded;
+        if train + eval > 0 {
+            writeln!(f, "left out  {train} excluded pairs to learn from, {eval} to judge by")?;
+        }
         for task in &self.tasks {
             writeln!(f, "judge     {task}")?;
         }

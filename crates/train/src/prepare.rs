@@ -11,7 +11,7 @@ use temper_runs::DataFile;
 use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
-use crate::judging::{NamedTasks, leaks, mappings, metric, read_options, tasks};
+use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, read_options, tasks};
 use crate::losses::Loss;
 
 /// A run's ingredients, before its first step.
@@ -19,6 +19,8 @@ use crate::losses::Loss;
 pub struct Prepared {
     /// The encoder, prompts of the config in its contract.
     pub encoder: Encoder,
+    /// The commit of a base from the hub.
+    pub commit: Option<String>,
     /// What is learned from.
     pub dataset: Dataset,
     /// What is judged on, with the name that goes in front of its scores (empty for a single one).
@@ -35,10 +37,13 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Examples held out of the training files, when no evaluation file was named.
     pub held_out: usize,
+    /// Examples left out because an exclusion file names them: of those to learn from, and of those to judge by.
+    pub excluded: [usize; 2],
 }
 
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
+    let device = config.device.open()?;
     let mut warnings = Vec::new();
     let dataset =
         temper_data::read(&config.data.train, &read_options(config, config.data.max_train_samples))?;
@@ -49,16 +54,34 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     loss.accepts(dataset.kind).map_err(Error::Plan)?;
     let mut files = data_files("train", &dataset);
     let mut mappings = mappings(&dataset);
-    let (dataset, tasks, held_out) = tasks(config, dataset, &mut files, &mut mappings, &mut warnings)?;
+    let mut pairs = excluded_pairs(&config.data.exclude)?;
+    for path in &config.data.exclude {
+        files.extend(hash_all("exclude", path)?);
+    }
+    // Behind the split, so that an exclusion moves no other example between training and evaluation.
+    let (mut dataset, tasks, held_out) =
+        tasks(config, dataset, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
+    let judged = pairs.left_out();
+    pairs.leave_out(&mut dataset);
+    let excluded = [dataset.excluded, judged];
+    if pairs.unmet() > 0 {
+        warnings.push(format!(
+            "{} of the {} pairs in data.exclude are in none of the data; a pair is met by the whole text of both sides",
+            pairs.unmet(),
+            pairs.len()
+        ));
+    }
     if dataset.len() < 2 {
         return Err(Error::Plan(format!(
-            "{} training example is left after holding {held_out} out; give more data, or data.held_out = 0",
-            dataset.len()
+            "{} training examples are left after holding {held_out} out and excluding {}; give more data, or \
+             data.held_out = 0",
+            dataset.len(),
+            dataset.excluded
         )));
     }
-    let encoder = match checkpoint {
-        Some(folder) => read_model(folder, config, &mut Vec::new())?,
-        None => base(config, &dataset, &mut warnings)?,
+    let (encoder, commit) = match checkpoint {
+        Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
+        None => base(config, &dataset, &device, &mut warnings)?,
     };
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
@@ -85,25 +108,49 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             config.train.per_device_train_batch_size
         ));
     }
-    Ok(Prepared { encoder, dataset, tasks, metric, loss, files, mappings, warnings, held_out })
+    Ok(Prepared {
+        encoder,
+        commit,
+        dataset,
+        tasks,
+        metric,
+        loss,
+        files,
+        mappings,
+        warnings,
+        held_out,
+        excluded,
+    })
 }
 
-/// The encoder that the run starts from.
-fn base(config: &Config, dataset: &Dataset, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
-    let encoder = match (&config.model.base, &config.model.fresh) {
+/// The encoder that the run starts from, and its commit on the hub.
+fn base(
+    config: &Config,
+    dataset: &Dataset,
+    device: &Device,
+    warnings: &mut Vec<String>,
+) -> Result<(Encoder, Option<String>), Error> {
+    Ok(match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
             let texts: Vec<&str> =
                 dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
-            let encoder = fresh.build(&texts, config.seed, &Device::flex())?;
-            configure(encoder, config)?
+            let encoder = fresh.build(&texts, config.seed, device)?;
+            (configure(encoder, config)?, None)
         }
-        (Some(base), None) => read_model(&reference::resolve(base)?, config, warnings)?,
+        (Some(base), None) => {
+            let found = reference::find(base, config.model.revision.as_deref(), &|_| ())?;
+            (read_model(&found.folder, config, device, warnings)?, found.commit)
+        }
         (None, None) => return Err(Error::Plan("`model.base` is missing".to_owned())),
-    };
-    Ok(encoder)
+    })
 }
 
-fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Result<Encoder, Error> {
+fn read_model(
+    folder: &Path,
+    config: &Config,
+    device: &Device,
+    warnings: &mut Vec<String>,
+) -> Result<Encoder, Error> {
     let pooling = match &config.model.pooling {
         Some(name) => Some(
             pool_from_name(name)
@@ -116,7 +163,7 @@ fn read_model(folder: &Path, config: &Config, warnings: &mut Vec<String>) -> Res
         max_seq_length: config.model.max_seq_length,
         truncate_dim: None,
     };
-    let loaded = temper_encoder::read(folder, &options, &Device::flex())?;
+    let loaded = temper_encoder::read(folder, &options, device)?;
     warnings.extend(loaded.warnings);
     let prompts = &loaded.encoder.contract.prompts;
     if config.prompts.is_empty() && prompts.values().any(|p| !p.is_empty()) {

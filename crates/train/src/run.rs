@@ -1,23 +1,25 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
 use temper_data::random;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::{DropoutSites, Encoder};
-use temper_runs::{Event, Outcome, RunFolder, Sink, Which};
+use temper_kernels::{Scalar, is_fused};
+use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::control::Control;
+use crate::details;
 use crate::error::Error;
 use crate::judging::{prompts, score_name};
 use crate::learner::Learner;
 use crate::losses::LossInput;
+use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
@@ -34,8 +36,8 @@ pub struct Job {
     pub folder: RunFolder,
     /// The state to go on from; the default one for a new run.
     pub state: State,
-    /// Keeps other processes from writing to the run.
-    pub lock: File,
+    /// Keeps other processes from writing to the run, and tells them that it is alive.
+    pub claim: Claim,
 }
 
 /// What a run came to.
@@ -77,8 +79,22 @@ struct Loop<'a> {
     sink: Sink,
     observe: &'a mut dyn FnMut(&Event),
     saved_at: Option<u64>,
+    /// Of the last step that was read.
     norm: f64,
+    unread: Vec<Unread>,
+    /// Whether a number costs nothing to read, so that each step's are looked at before it updates anything.
+    reads_each_step: bool,
     clock: Clock,
+}
+
+/// What one step computed, perhaps not yet: to read it is to wait for the device.
+struct Unread {
+    /// The step that it belongs to.
+    step: u64,
+    /// The loss of every micro-batch.
+    losses: Vec<Tensor<1>>,
+    norm: Scalar,
+    examples: Vec<usize>,
 }
 
 /// Time since this process began to train, and work and time since the last log line.
@@ -95,9 +111,10 @@ impl<'a> Loop<'a> {
         order: &'a StepOrder<'a>,
         observe: &'a mut dyn FnMut(&Event),
     ) -> Result<Self, Error> {
-        let step = job.state.step;
+        let (step, device) = (job.state.step, job.prepared.encoder.device());
         let optimizer = if step > 0 {
-            checkpoint::read_optimizer(&job.folder.resolve(Which::Step(step))?, &job.config.train, step)?
+            let path = job.folder.resolve(Which::Step(step))?;
+            checkpoint::read_optimizer(&path, &job.config.train, step, &device)?
         } else {
             Optimizer::new(&job.config.train)
         };
@@ -112,6 +129,8 @@ impl<'a> Loop<'a> {
             observe,
             saved_at: (step > 0).then_some(step),
             norm: 0.0,
+            unread: Vec::new(),
+            reads_each_step: is_fused(&device),
             clock,
         })
     }
@@ -133,7 +152,7 @@ impl<'a> Loop<'a> {
             for step in order.prefetch(scope, encoder, self.state.step) {
                 self.step(&step?)?;
                 if self.log_due() {
-                    self.log();
+                    self.log()?;
                 }
                 if self.evaluation_due() {
                     let best = self.evaluate()?;
@@ -189,21 +208,18 @@ impl<'a> Loop<'a> {
 
     /// One optimizer step: forward, loss, backward for every micro-batch, then clip and update.
     fn step(&mut self, batches: &[MicroBatch]) -> Result<(), Error> {
-        let mut loss = 0.0;
+        let mut losses = Vec::new();
         for (index, batch) in batches.iter().enumerate() {
-            loss += self.forward_backward(batch, index, batches.len());
+            losses.push(self.forward_backward(batch, index, batches.len()));
         }
-        loss /= batches.len() as f64;
-        self.norm = self.learner.gradient_norm();
-        for (what, value) in [("loss", loss), ("gradient norm", self.norm)] {
-            if !value.is_finite() {
-                return Err(self.not_finite(what, value, batches));
-            }
+        let norm = self.learner.gradient_norm();
+        let examples = batches.iter().flat_map(|batch| batch.examples.clone()).collect();
+        self.unread.push(Unread { step: self.state.step, losses, norm: norm.clone(), examples });
+        if self.reads_each_step {
+            self.read()?;
         }
-        self.learner.update(self.norm, self.schedule.at(self.state.step));
+        self.learner.update(&norm, self.schedule.at(self.state.step));
         self.state.step += 1;
-        self.state.loss_sum += loss;
-        self.state.loss_count += 1;
         for batch in batches {
             self.clock.examples += batch.examples.len() as u64;
             self.clock.tokens += batch.packed.tokens() as u64;
@@ -213,7 +229,24 @@ impl<'a> Loop<'a> {
         Ok(())
     }
 
-    fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> f64 {
+    /// Reads the losses and norms of the steps since the last time, before anything is told or saved.
+    fn read(&mut self) -> Result<(), Error> {
+        for step in std::mem::take(&mut self.unread) {
+            let losses = step.losses.iter().map(|loss| f64::from(loss.clone().into_scalar::<f32>()));
+            let loss = losses.sum::<f64>() / step.losses.len() as f64;
+            self.norm = step.norm.read();
+            for (what, value) in [("loss", loss), ("gradient norm", self.norm)] {
+                if !value.is_finite() {
+                    return Err(self.not_finite(what, value, &step));
+                }
+            }
+            self.state.loss_sum += loss;
+            self.state.loss_count += 1;
+        }
+        Ok(())
+    }
+
+    fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> Tensor<1> {
         let contract = &self.job.prepared.encoder.contract;
         let stream = format!("dropout/{index}");
         let dropout = DropoutSites::on(random::key(self.job.config.seed, &stream, self.state.step));
@@ -221,22 +254,32 @@ impl<'a> Loop<'a> {
         let columns = split_columns(pooled, batch.text_ids.len());
         let input = LossInput { columns, labels: batch.labels.clone(), text_ids: batch.text_ids.clone() };
         let loss = self.job.prepared.loss.forward(input);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let value = loss.clone().inner();
         self.learner.backward(loss.mul_scalar(1.0 / of as f64));
         value
     }
 
-    /// Saves the state before the bad step and says which examples were in it.
-    fn not_finite(&mut self, what: &'static str, value: f64, batches: &[MicroBatch]) -> Error {
-        let step = self.state.step;
-        let saved = match self.save_now("not finite") {
-            Ok(()) => self.job.folder.reference(Which::Step(step)),
-            Err(error) => format!("(not saved: {error})"),
+    /// Saves the state before the bad step, unless it is gone, and says which examples were in it.
+    fn not_finite(&mut self, what: &'static str, value: f64, bad: &Unread) -> Error {
+        let step = bad.step;
+        let folder = &self.job.folder;
+        let saved = if self.state.step == step {
+            match self.save_now("not finite") {
+                Ok(()) => {
+                    format!("the state before it is saved as `{}`", folder.reference(Which::Step(step)))
+                }
+                Err(error) => format!("the state before it could not be saved: {error}"),
+            }
+        } else {
+            match self.saved_at {
+                Some(saved) => format!("the last checkpoint is `{}`", folder.reference(Which::Step(saved))),
+                None => "nothing was saved before it".to_owned(),
+            }
         };
         let dataset = &self.job.prepared.dataset;
-        let places: Vec<String> = batches
+        let places: Vec<String> = bad
+            .examples
             .iter()
-            .flat_map(|b| &b.examples)
             .map(|i| dataset.examples[*i].origin)
             .map(|o| format!("{}:{}", dataset.files[o.file as usize].path.display(), o.line))
             .collect();
@@ -253,13 +296,16 @@ impl<'a> Loop<'a> {
         if self.job.prepared.tasks.is_empty() {
             return Ok(false);
         }
+        self.read()?;
         let started = Instant::now();
         let encoder = self.encoder();
         let prompts = prompts(&self.job.config);
         let mut scores = BTreeMap::new();
+        let mut details = Vec::new();
         for (name, task) in &self.job.prepared.tasks {
-            let found = task.evaluate(&encoder, &prompts, &mut |_| ())?;
-            scores.extend(found.into_iter().map(|(score, value)| (score_name(name, &score), value)));
+            let found = task.judge(&encoder, &prompts, &mut |_| ())?;
+            details.extend(details::events(self.state.step, name, task, &found));
+            scores.extend(found.scores.into_iter().map(|(score, value)| (score_name(name, &score), value)));
         }
         let metric = &self.job.prepared.metric;
         let score = *scores.get(metric).ok_or_else(|| {
@@ -276,6 +322,9 @@ impl<'a> Loop<'a> {
             best,
             elapsed_seconds: started.elapsed().as_secs_f64(),
         });
+        for event in details {
+            self.emit(event);
+        }
         Ok(best)
     }
 
@@ -319,7 +368,8 @@ impl<'a> Loop<'a> {
         due(self.state.step, self.job.config.train.save_steps, self.total())
     }
 
-    fn log(&mut self) {
+    fn log(&mut self) -> Result<(), Error> {
+        self.read()?;
         let seconds = self.clock.since.elapsed().as_secs_f64().max(1e-9);
         let event = Event::Step {
             step: self.state.step,
@@ -332,11 +382,12 @@ impl<'a> Loop<'a> {
             examples_per_second: self.clock.examples as f64 / seconds,
             tokens_per_second: self.clock.tokens as f64 / seconds,
             elapsed_seconds: self.elapsed_seconds(),
-            memory: None,
+            memory: memory::resident(),
         };
         self.emit(event);
         (self.state.loss_sum, self.state.loss_count) = (0.0, 0);
         self.clock = Clock { since: Instant::now(), examples: 0, tokens: 0, ..self.clock };
+        Ok(())
     }
 
     /// Since the run's first step, without the time between an interruption and its resume.
@@ -350,6 +401,7 @@ impl<'a> Loop<'a> {
     }
 
     fn save(&mut self, reason: &str, best: bool) -> Result<(), Error> {
+        self.read()?;
         let (folder, step, started) = (&self.job.folder, self.state.step, Instant::now());
         self.state.elapsed_seconds = self.elapsed_seconds();
         self.sync();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_kernels::DeviceName;
 use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, parse_reference};
 
 use crate::batches::StepOrder;
@@ -31,21 +32,40 @@ const EXTENDS: [&str; 2] = ["train.num_train_epochs", "train.max_steps"];
 /// `path` is the exact folder; without it, one named after the config and the time.
 pub fn create(config: Config, path: Option<&Path>, argv: &[String]) -> Result<Job, Error> {
     let prepared = prepare(&config, None)?;
+    create_prepared(config, prepared, path, argv)
+}
+
+/// The second half of [`create`].
+pub(crate) fn create_prepared(
+    mut config: Config,
+    prepared: Prepared,
+    path: Option<&Path>,
+    argv: &[String],
+) -> Result<Job, Error> {
+    pin(&mut config, &prepared);
     let folder = match path {
         Some(path) => RunFolder::create_exact(path)?,
         None => RunFolder::create(&default_root(config.runs.as_deref()), &config.name, SystemTime::now())?,
     };
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
+}
+
+/// The run's own config names the commit that it began from, whatever the hub's branch becomes.
+fn pin(config: &mut Config, prepared: &Prepared) {
+    if let (Some(base), Some(commit)) = (&mut config.model.base, &prepared.commit) {
+        base.truncate(base.find('@').unwrap_or(base.len()));
+        config.model.revision = Some(commit.clone());
+    }
 }
 
 /// Opens a run to go on from its last checkpoint (or from the start, if it was cut off before one); `RUN@400` goes
 /// back to that checkpoint, and later ones are removed.
 pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String]) -> Result<Job, Error> {
     let (folder, which) = open(run)?;
-    let lock = folder.lock()?;
+    let claim = folder.claim()?;
     folder.recover()?;
     let manifest = RunManifest::read(&folder.manifest_path())?;
     let config_path = folder.config_path();
@@ -57,6 +77,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
     let (model, mut state) = match which.or(folder.index()?.last.map(Which::Step)) {
         Some(which) => {
             let (checkpoint, _) = folder.verify(which)?;
+            checkpoint::check_resumable(&checkpoint)?;
             (Some(checkpoint.join(MODEL_FOLDER)), checkpoint::read_state(&checkpoint)?)
         }
         None => (None, State::default()),
@@ -85,7 +106,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
         RunManifest { argv: argv.to_vec(), ..now }.write(&folder.manifest_path())?;
     }
     write_config(&folder, &config)?;
-    Ok(Job { config, prepared, folder, state, lock })
+    Ok(Job { config, prepared, folder, state, claim })
 }
 
 /// The run and the checkpoint asked for, if one was.
@@ -129,7 +150,7 @@ fn check_base(
 }
 
 /// Other instructions round otherwise.
-fn other_instructions(manifest: &RunManifest) -> Option<String> {
+pub(crate) fn other_instructions(manifest: &RunManifest) -> Option<String> {
     let now = temper_kernels::instruction_set();
     (now != manifest.instruction_set).then(|| {
         format!(
@@ -203,11 +224,12 @@ fn write_papers(
         temper_version: env!("CARGO_PKG_VERSION").to_owned(),
         created: temper_runs::rfc3339(SystemTime::now()),
         seed: config.seed,
-        device: config.device.clone(),
+        device: DeviceName::of(&prepared.encoder.device()).to_string(),
         instruction_set: temper_kernels::instruction_set().to_owned(),
         threads: rayon::current_num_threads(),
         base: Base {
             reference: config.model.base.clone().unwrap_or_else(|| "fresh".to_owned()),
+            revision: prepared.commit.clone(),
             fingerprint: prepared.encoder.fingerprint(),
         },
         data: prepared.files.clone(),

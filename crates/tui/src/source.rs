@@ -1,6 +1,5 @@
 //! Where a dashboard's events come from: the training beside it, the files of a run, or the past at another speed.
 
-use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -82,7 +81,7 @@ impl Followed {
     fn poll(&mut self, board: &mut Board) -> Result<bool, Error> {
         let was_alive = self.alive;
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-            (self.alive, self.looked) = (is_locked(&self.folder), Some(Instant::now()));
+            (self.alive, self.looked) = (self.folder.is_alive(), Some(Instant::now()));
         }
         let news = self.tail.poll()?;
         if news.restarted {
@@ -99,12 +98,6 @@ impl Followed {
         let changed = news.restarted || !news.events.is_empty() || news.unreadable > 0;
         Ok(changed || was_alive != self.alive)
     }
-}
-
-/// Whether a process holds the run's lock; looking takes it for an instant only.
-fn is_locked(folder: &RunFolder) -> bool {
-    File::open(folder.path().join(".lock"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Events at the pace they came, or faster.
@@ -196,15 +189,5 @@ mod tests {
         assert!(followed.poll(&mut board).unwrap());
         let lines: Vec<&str> = board.lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(lines, ["started: 9 steps", "m", "resumed after step 1 of 9"]);
-    }
-
-    #[test]
-    fn a_locked_run_is_attached_to_and_an_unlocked_one_stands_still() {
-        let root = tempfile::tempdir().unwrap();
-        let run = RunFolder::create_exact(&root.path().join("x")).unwrap();
-        let held = run.lock().unwrap();
-        assert!(is_locked(&run));
-        drop(held);
-        assert!(!is_locked(&run));
     }
 }

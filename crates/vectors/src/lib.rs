@@ -1,4 +1,5 @@
-//! Embeddings as data: how close two of them are, where they came from, and the files they travel in.
+//! Embeddings as data: how close two of them are, the closest of many, where they came from, the files they travel in,
+//! and the store of those computed before.
 //!
 //! No tensors and no model here: everything is a row-major `f32` matrix with a stated origin.
 
@@ -6,13 +7,17 @@ mod embeddings;
 mod error;
 mod files;
 mod provenance;
+mod search;
 mod similarity;
+pub mod store;
 
 pub use embeddings::Embeddings;
 pub use error::Error;
 pub use files::{Format, VectorWriter, read, read_provenance};
 pub use provenance::{Precision, Provenance, check_compatible};
+pub use search::{Hit, top_k};
 pub use similarity::{Prepared, Similarity};
+pub use store::Store;
 
 /// What the fallible functions of this crate return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,5 +1,6 @@
 //! How close two vectors are. Sums run over fixed lanes, so a score is the same bytes in every caller.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Embeddings, Error, Result};
@@ -46,7 +47,7 @@ impl Similarity {
     /// Computes once per row what every comparison needs.
     pub fn prepare(self, rows: &Embeddings) -> Prepared<'_> {
         let norms = match self {
-            Self::Cosine => rows.iter().map(norm).collect(),
+            Self::Cosine => rows.values.par_chunks_exact(rows.dim.max(1)).map(norm).collect(),
             Self::Dot | Self::Euclidean | Self::Manhattan => Vec::new(),
         };
         Prepared { similarity: self, rows, norms }
@@ -82,6 +83,11 @@ pub struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
+    /// Number of vectors.
+    pub fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
     /// Row `i` here against row `j` of `other`, which must be prepared for the same measure.
     pub fn score(&self, i: usize, other: &Prepared<'_>, j: usize) -> f32 {
         let (a, b) = (self.rows.row(i), other.rows.row(j));

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 pub(crate) use panels::Panels;
 pub(crate) use view::{Tile, Tiles, View};
 
-use panels::blocks;
+use panels::{Right, blocks};
 use tile::{Job, Kernels};
 
 /// Rows of one task.
@@ -26,6 +26,13 @@ pub(crate) const BLOCK_ROWS: usize = 48;
 
 /// Products of pairs below which one thread is faster than two: some 10 us.
 const SERIAL: usize = 1 << 19;
+
+/// Panels that the left operand's rows must meet to be worth laying out in the order in which the tiles read them.
+const REPACK_PANELS: usize = 4;
+
+/// Rows a multiple of so many elements apart fall into the same few lines of the first cache (4 KiB, its sets times
+/// its lines), and drive each other out of it.
+const ALIASED: usize = 1024;
 
 /// `lhs rhs` on all threads of the pool; `finish` is called once for each row and range of columns, as soon as they
 /// are complete, with the row, the range's first column and the elements.
@@ -41,7 +48,7 @@ pub(crate) fn product(
         let columns = panels.start * rhs.kernels.columns..(panels.end * rhs.kernels.columns).min(rhs.columns);
         // SAFETY: `tasks` splits the output without overlap.
         let mut tile = unsafe { tiles.tile([rows.start, columns.start], rows.len(), columns.len()) };
-        fill(&mut tile, false, 1.0, lhs.part(rows.clone()), rhs, panels);
+        fill(&mut tile, false, 1.0, lhs.part(rows.clone()), Right::Packed(rhs), panels);
         for (i, row) in rows.enumerate() {
             finish(row, columns.start, tile.row(i));
         }
@@ -65,9 +72,13 @@ pub(crate) fn multiply(output: &mut Tile<'_>, accumulate: bool, scale: f32, lhs:
     }
     assert_eq!((output.rows, output.columns), (lhs.rows, rhs.columns), "this is a bug: product shapes");
     assert_eq!(lhs.columns, rhs.rows, "this is a bug: product depths");
-    let rhs = Panels::pack_into(PANELS.take(), rhs, Kernels::best());
-    fill(output, accumulate, scale, lhs, &rhs, 0..rhs.count());
-    PANELS.set(rhs.into_buffer());
+    let kernels = Kernels::best();
+    if let Some(rhs) = Right::lying(rhs, kernels) {
+        return fill(output, accumulate, scale, lhs, rhs, 0..rhs.count());
+    }
+    let panels = Panels::pack_into(PANELS.take(), rhs, kernels);
+    fill(output, accumulate, scale, lhs, Right::Packed(&panels), 0..panels.count());
+    PANELS.set(panels.into_buffer());
 }
 
 /// Blocks of rows; and of panels, where the rows alone would not give every thread a few tasks.
@@ -89,30 +100,47 @@ fn fill(
     accumulate: bool,
     scale: f32,
     lhs: View<'_>,
-    rhs: &Panels,
+    rhs: Right<'_>,
     panels: Range<usize>,
 ) {
-    let (width, height) = (rhs.kernels.columns, rhs.kernels.height());
+    let kernels = rhs.kernels();
+    let (width, height) = (kernels.columns, kernels.height());
     assert!(
         output.columns.div_ceil(width) <= panels.len() && output.rows <= lhs.rows,
         "this is a bug: tiles"
     );
-    if rhs.depth == 0 && !accumulate {
+    if rhs.depth() == 0 && !accumulate {
         (0..output.rows).for_each(|row| output.row(row).fill(0.0));
     }
     let by_depth = lhs.column_stride != 1;
+    let repack = panels.len() >= REPACK_PANELS && !by_depth && lhs.row_stride.is_multiple_of(ALIASED);
+    let mut left = LEFT.take();
     let mut edge = [0.0; MAX_TILE];
-    for depths in blocks(rhs.depth) {
+    for depths in blocks(rhs.depth()) {
         let accumulate = accumulate || depths.start > 0;
+        if repack {
+            left = panels::pack_block(left, lhs.part(0..output.rows).t(), &depths, height);
+        }
         for panel in panels.clone() {
             let column = (panel - panels.start) * width;
             let whole = column + width <= output.columns;
+            let (from, panel_stride) = rhs.panel(&depths, panel);
+            let start = if accumulate { std::ptr::null() } else { rhs.start(panel) };
             for row in (0..output.rows).step_by(height) {
                 let rows = height.min(output.rows - row);
+                let (lhs, lhs_stride, by_depth) = if repack {
+                    (left[row * depths.len()..].as_ptr(), height, true)
+                } else if by_depth {
+                    (lhs.at(row, depths.start), lhs.column_stride, true)
+                } else {
+                    (lhs.at(row, depths.start), lhs.row_stride, false)
+                };
                 let mut job = Job {
-                    lhs: lhs.at(row, depths.start),
-                    lhs_stride: if by_depth { lhs.column_stride } else { lhs.row_stride },
-                    panel: rhs.panel(&depths, panel).as_ptr(),
+                    lhs,
+                    lhs_stride,
+                    panel: from,
+                    panel_stride,
+                    start,
                     depth: depths.len(),
                     // SAFETY: `row` and `column` lie within the output.
                     out: unsafe { output.start.add(row * output.row_stride + column) },
@@ -120,7 +148,7 @@ fn fill(
                     scale,
                     accumulate,
                 };
-                let kernel = rhs.kernels.get(rows, by_depth);
+                let kernel = kernels.get(rows, by_depth);
                 if whole {
                     // SAFETY: the operands hold what the job names (`View`, `Panels`), and `rows` by `width` elements
                     // of the output are this caller's.
@@ -140,6 +168,12 @@ fn fill(
             }
         }
     }
+    LEFT.set(left);
+}
+
+thread_local! {
+    /// The left operand's rows of a task, where they are laid out anew.
+    static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Elements of the largest tile of any instruction set.
@@ -191,9 +225,16 @@ mod tests {
 
     #[test]
     fn matches_a_sum_in_f64() {
-        for (m, n, k) in
-            [(1, 1, 1), (12, 32, 9), (64, 1, 20), (49, 65, 3000), (5, 6, 0), (0, 4, 2), (4, 0, 2)]
-        {
+        for (m, n, k) in [
+            (1, 1, 1),
+            (12, 32, 9),
+            (64, 1, 20),
+            (49, 65, 3000),
+            (25, 140, 2048),
+            (5, 6, 0),
+            (0, 4, 2),
+            (4, 0, 2),
+        ] {
             check(m, n, k);
         }
     }

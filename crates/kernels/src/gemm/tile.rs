@@ -3,7 +3,7 @@
 use super::vector::{Portable, Vector};
 use crate::simd::{Level, level};
 
-/// A tile to compute: `out (+)= scale * lhs * panel`, two vectors wide.
+/// A tile to compute: `out (+)= scale * (start + lhs * panel)`, two vectors wide.
 pub(crate) struct Job {
     /// The tile's first row and the first depth.
     pub(crate) lhs: *const f32,
@@ -11,6 +11,10 @@ pub(crate) struct Job {
     pub(crate) lhs_stride: usize,
     /// `depth` times two vectors.
     pub(crate) panel: *const f32,
+    /// Distance between them.
+    pub(crate) panel_stride: usize,
+    /// Two vectors that every row's sums start from; null for zeros.
+    pub(crate) start: *const f32,
     pub(crate) depth: usize,
     pub(crate) out: *mut f32,
     pub(crate) out_stride: usize,
@@ -66,7 +70,7 @@ impl Kernels {
     /// The kernel for a tile of `height` rows.
     ///
     /// Calling it is sound when the left operand holds `height` rows of `depth` values at the job's stride, the panel
-    /// `depth` rows of [`Self::columns`], and `out` is the caller's own, `height` rows of [`Self::columns`] at its
+    /// `depth` rows of [`Self::columns`] at its stride, `start` so many if not null, and `out` is the caller's own, `height` rows of [`Self::columns`] at its
     /// stride, initialised where the job accumulates.
     pub(crate) fn get(self, height: usize, by_depth: bool) -> Kernel {
         self.rows[usize::from(by_depth)][height - 1]
@@ -79,11 +83,16 @@ impl Kernels {
 unsafe fn tile<V: Vector, const ROWS: usize, const BY_DEPTH: bool>(job: &Job) {
     // SAFETY: the caller's: every address below lies within what the job describes.
     unsafe {
-        let mut sums = [[V::splat(0.0); 2]; ROWS];
+        let start = if job.start.is_null() {
+            [V::splat(0.0); 2]
+        } else {
+            [V::load(job.start), V::load(job.start.add(V::LANES))]
+        };
+        let mut sums = [start; ROWS];
         let mut panel = job.panel;
         for k in 0..job.depth {
             let right = [V::load(panel), V::load(panel.add(V::LANES))];
-            panel = panel.add(2 * V::LANES);
+            panel = panel.add(job.panel_stride);
             for (row, sum) in sums.iter_mut().enumerate() {
                 let at = if BY_DEPTH { k * job.lhs_stride + row } else { row * job.lhs_stride + k };
                 let left = V::splat(*job.lhs.add(at));

@@ -4,6 +4,7 @@
 //! that is replaced waits as `.NAME.old` between the two renames. Nothing is ever deleted under a name that would be
 //! trusted: what goes is first renamed to `.NAME.partial`.
 
+mod forget;
 mod recover;
 mod verify;
 mod writer;
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+pub(crate) use forget::forget;
 pub use recover::{clean_partials, remove};
-pub use verify::verify;
+pub use verify::{same_files, verify};
 pub use writer::SealedWriter;
 
 const MANIFEST: &str = "manifest.json";
@@ -33,6 +35,12 @@ struct Entry {
 struct Manifest {
     files: Vec<Entry>,
     extra: serde_json::Value,
+}
+
+fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::Json { path, source })
 }
 
 /// Where the whole folder of this final path lies right now: there, or still waiting as the old one.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{Entry, MANIFEST, Manifest, hash_file};
+use super::{Entry, MANIFEST, Manifest, hash_file, read_manifest};
 use crate::Error;
 
 /// Checks every file of a sealed folder against its manifest and returns the manifest's `extra`.
@@ -31,6 +31,16 @@ pub fn verify(path: &Path) -> Result<serde_json::Value, Error> {
         }
     }
     Ok(manifest.extra)
+}
+
+/// Whether two sealed folders were given the same files below `prefix`, by their manifests.
+pub fn same_files(one: &Path, other: &Path, prefix: &str) -> Result<bool, Error> {
+    let files = |folder: &Path| {
+        let mut files = read_manifest(folder)?.files;
+        files.retain(|entry| entry.name.starts_with(prefix));
+        Ok::<_, Error>(files)
+    };
+    Ok(files(one)? == files(other)?)
 }
 
 /// How the file differs from its entry, if it does.
