@@ -44,6 +44,21 @@ fn from_files_to_an_exported_model() {
 }
 
 #[test]
+fn the_dashboard_needs_a_terminal_and_a_run() {
+    let place = initialised();
+    let errors = place.refused(&["train", "x.toml", "--run", "r", "--ui", "tui"]);
+    assert!(errors.contains("needs a terminal") && errors.contains("--ui plain"), "{errors}");
+    assert!(!place.path("r").exists(), "refused before anything is written");
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "train.max_steps=1"]);
+    let errors = place.refused(&["watch", "r"]);
+    assert!(errors.contains("needs a terminal"), "{errors}");
+    let errors = place.refused(&["watch", "nothing"]);
+    assert!(errors.contains("RUN `nothing` is no run"), "{errors}");
+    let errors = place.refused(&["watch", "r", "--speed", "0"]);
+    assert!(errors.contains("expected a number above 0"), "{errors}");
+}
+
+#[test]
 fn every_config_of_the_project_trains() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(project.join("configs")).unwrap() {

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
 
 use crate::failure::Quit;
 
@@ -12,6 +14,19 @@ use crate::failure::Quit;
 pub fn outlive_file_size_limit() {
     // Without it the process dies of such a write, as it would have anyway.
     drop(signal_hook::flag::register(SIGXFSZ, Arc::default()));
+}
+
+/// Ends the process at the first signal, after giving the terminal back.
+pub fn restore_on_signals() -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let end = move || {
+        if let Some(signal) = signals.forever().next() {
+            temper_tui::restore();
+            signal_hook::low_level::exit(128 + signal);
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(end)?;
+    Ok(())
 }
 
 /// Notes a first Ctrl-C; a second one ends the process at once.

@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod data;
 mod devices;
+mod display;
 mod embed;
 mod eval;
 mod export;
@@ -34,6 +35,7 @@ mod table;
 mod terminal;
 mod train;
 mod usage;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +93,7 @@ commands! {
     Init => init,
     Config => config,
     Train => train,
+    Watch => watch,
     Rerun => rerun,
     Runs => runs,
     Embed => embed,

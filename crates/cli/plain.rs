@@ -1,6 +1,7 @@
 //! A run's events as plain text on stderr: a progress bar on a terminal, sparse lines elsewhere.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,6 +18,8 @@ const SPARSE: Duration = Duration::from_secs(10);
 pub struct Plain<'a> {
     terminal: &'a Terminal,
     quiet: bool,
+    file: Option<File>,
+    step: u64,
     bar: Option<ProgressBar>,
     total: u64,
     baseline: Option<f64>,
@@ -26,11 +29,23 @@ pub struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// With `quiet`, only warnings are shown.
     pub fn new(terminal: &'a Terminal, quiet: bool) -> Self {
-        Self { terminal, quiet, bar: None, total: 0, baseline: None, last_line: None }
+        Self { terminal, quiet, file: None, step: 0, bar: None, total: 0, baseline: None, last_line: None }
+    }
+
+    /// The same lines into a file, while something else has the terminal.
+    pub fn into_file(terminal: &'a Terminal, file: File) -> Self {
+        Self { file: Some(file), ..Self::new(terminal, false) }
+    }
+
+    /// Goes on in the terminal.
+    pub fn move_to_terminal(&mut self) {
+        self.file = None;
+        self.open_bar();
     }
 
     /// Shows one event.
     pub fn show(&mut self, event: &Event) {
+        self.step = event.step();
         match event {
             Event::Warned { message, .. } => self.print(&format!("warning: {message}"), true),
             _ if self.quiet => {}
@@ -78,15 +93,20 @@ impl<'a> Plain<'a> {
         }
         let from = if step > 0 { format!(", from step {step}") } else { String::new() };
         self.print(&format!("run {run}: {total} steps{from}"), false);
-        if std::io::stderr().is_terminal() && !self.terminal.is_quiet() {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  eta {eta}");
-            let bar = ProgressBar::new(total).with_position(step);
-            if let Ok(style) = style {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(500));
-            self.bar = Some(bar);
+        self.open_bar();
+    }
+
+    fn open_bar(&mut self) {
+        if self.file.is_some() || self.terminal.is_quiet() || !std::io::stderr().is_terminal() {
+            return;
         }
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  eta {eta}");
+        let bar = ProgressBar::new(self.total).with_position(self.step);
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(500));
+        self.bar = Some(bar);
     }
 
     fn step(&mut self, step: u64, text: &str) {
@@ -98,17 +118,22 @@ impl<'a> Plain<'a> {
             }
             None if self.last_line.is_none_or(|at| at.elapsed() >= SPARSE) || step == self.total => {
                 self.last_line = Some(Instant::now());
-                self.terminal.note(format!("step {step}/{}  {text}", self.total));
+                self.print(&format!("step {step}/{}  {text}", self.total), false);
             }
             None => {}
         }
     }
 
-    fn print(&self, text: &str, always: bool) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.terminal.note(text)),
-            None if always || !self.quiet => self.terminal.note(text),
-            None => {}
+    fn print(&mut self, text: &str, always: bool) {
+        match (&mut self.file, &self.bar) {
+            // The event stream has it too; a full disk is told through that.
+            (Some(file), _) => {
+                log::record(Level::Note, text);
+                drop(writeln!(file, "{text}"));
+            }
+            (None, Some(bar)) => bar.suspend(|| self.terminal.note(text)),
+            (None, None) if always || !self.quiet => self.terminal.note(text),
+            (None, None) => {}
         }
     }
 }

@@ -36,9 +36,9 @@ pub struct Args {
     /// Repeat it although these are not what they were
     #[arg(long, value_enum, value_delimiter = ',')]
     allow_changed: Vec<Changed>,
-    /// What to show while training
-    #[arg(long, value_enum, default_value_t = Ui::Plain)]
-    ui: Ui,
+    /// What to show while training; when not given, tui on a terminal and plain elsewhere
+    #[arg(long, value_enum)]
+    ui: Option<Ui>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +50,7 @@ enum Changed {
 
 /// Trains, and prints what `train` prints, and whether the bytes are those of the run that was repeated.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let ui = Ui::fitting(args.ui, terminal)?;
     let source = runs::find(&args.source, &default_root(None))?;
     let allows = |what| args.allow_changed.contains(&what);
     let repeat = Repeat {
@@ -65,7 +66,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let argv: Vec<String> = std::env::args().collect();
     let job = temper_train::rerun(&repeat, &argv)
         .with_context(|| format!("cannot repeat `{}`", source.path().display()))?;
-    let report = execute(&job, args.ui, terminal)?;
+    let report = execute(&job, ui, terminal)?;
     print_result(&job, &report, terminal)?;
     if repeat.overrides.is_empty() {
         terminal.print(format!("bytes     {}", bytes(&source, &job)))?;

@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_kernels::DeviceName;
 use temper_runs::{Outcome, Which};
-use temper_train::{Allowed, Job, Report, Stop};
+use temper_train::{Allowed, Control, Job, Report};
 
+use crate::display::{Display, can_show_dashboard, check_terminal};
 use crate::failure::{BadInput, Quit};
 use crate::fetch::fetch_base;
 use crate::log::Level;
-use crate::plain::Plain;
 use crate::terminal::{Terminal, insist, program, quoted};
 
 /// Fine-tune an encoder as a config says.
@@ -27,6 +28,7 @@ Examples:
   temper train configs/pairs.toml --set train.learning_rate=3e-5 --set seed=7
   temper train --resume runs/pairs-20261122-101500
   temper train --resume runs/pairs-20261122-101500 --set train.num_train_epochs=3   (extends a finished run)
+  temper train configs/pairs.toml --ui plain     (lines in place of the dashboard)
 
 Ctrl-C finishes the step, saves, and prints the command that goes on; a second Ctrl-C leaves at once.")]
 pub struct Args {
@@ -45,9 +47,9 @@ pub struct Args {
     /// Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N, ndarray; see `temper devices`
     #[arg(long, conflicts_with = "resume")]
     device: Option<DeviceName>,
-    /// What to show while training
-    #[arg(long, value_enum, default_value_t = Ui::Plain)]
-    ui: Ui,
+    /// What to show while training; when not given, tui on a terminal and plain elsewhere
+    #[arg(long, value_enum)]
+    ui: Option<Ui>,
     /// Resume although these changed since the run was started
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "config")]
     allow_changed: Vec<Changed>,
@@ -56,10 +58,24 @@ pub struct Args {
 /// What a run shows
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Ui {
+    /// The dashboard; `?` explains its keys
+    Tui,
     /// A progress bar on a terminal, sparse lines elsewhere
     Plain,
     /// Warnings and the result
     Quiet,
+}
+
+impl Ui {
+    /// What was asked for, if it can be had; else the dashboard where there is a terminal for it.
+    pub fn fitting(asked: Option<Self>, terminal: &Terminal) -> anyhow::Result<Self> {
+        match asked {
+            Some(Self::Tui) => check_terminal("`--ui plain` prints lines instead").map(|()| Self::Tui),
+            Some(ui) => Ok(ui),
+            None if can_show_dashboard() && !terminal.is_quiet() => Ok(Self::Tui),
+            None => Ok(Self::Plain),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +86,7 @@ enum Changed {
 
 /// Trains, and prints the best checkpoint, the scores before and after, and the export command
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let ui = Ui::fitting(args.ui, terminal)?;
     let started = Instant::now();
     let argv: Vec<String> = std::env::args().collect();
     let job = match (&args.config, &args.resume) {
@@ -97,7 +114,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         job.prepared.dataset.len(),
         DeviceName::of(&job.prepared.encoder.device())
     ));
-    let report = execute(&job, args.ui, terminal)?;
+    let report = execute(&job, ui, terminal)?;
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();
     let reference = if report.best.is_some() { run.to_string() } else { format!("{run}@last") };
@@ -107,30 +124,34 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 
 /// Trains with the chosen display; Ctrl-C and SIGTERM end it after the current step.
 pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report> {
-    let stop = listen()?;
-    let mut plain = Plain::new(terminal, ui == Ui::Quiet);
-    let report = temper_train::run(job, &stop, &mut |event| plain.show(event));
-    plain.close();
+    let control = listen()?;
+    let mut display = Display::open(ui, job, &control, terminal)?;
+    let report = temper_train::run(job, &control, &mut |event| display.show(event));
+    display.close();
     let run = job.folder.path().display();
     let report = report.with_context(|| format!("the run `{run}` stopped; what it saved is kept"))?;
     if report.outcome == Outcome::Interrupted {
-        let code = 128 + stop.load(Ordering::SeqCst);
         insist(Level::Note, format!("interrupted after step {}; saved. Go on with:", report.step));
         insist(Level::Note, format!("  {} train --resume {}", program(), quoted(run)));
-        return Err(Quit(code as u8).into());
+        return Err(Quit(128 + control.stopped_by().unwrap_or(SIGINT) as u8).into());
     }
     Ok(report)
 }
 
-/// A first signal asks the loop to stop; a second one leaves at once.
-fn listen() -> anyhow::Result<Arc<Stop>> {
-    let (stop, asked) = (Arc::new(Stop::new(0)), Arc::new(AtomicBool::new(false)));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
-        signal_hook::flag::register(signal, Arc::clone(&asked))?;
-        signal_hook::flag::register_usize(signal, Arc::clone(&stop), signal as usize)?;
-    }
-    Ok(stop)
+/// A first signal asks the loop to stop; a second one leaves at once, and gives the terminal back.
+fn listen() -> anyhow::Result<Arc<Control>> {
+    let control = Arc::new(Control::default());
+    let asked = Arc::clone(&control);
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if !asked.stop(signal) {
+                temper_tui::restore();
+                signal_hook::low_level::exit(128 + signal);
+            }
+        }
+    })?;
+    Ok(control)
 }
 
 /// Prints the best checkpoint and the scores before and after; the last one where nothing was judged.

@@ -42,6 +42,16 @@ impl Exclusions {
         Ok(Self { path: path.to_owned(), pairs: lines.map(pair).collect::<Result<_, _>>()? })
     }
 
+    /// The file at `path`, taken for empty without a look.
+    pub fn none(path: &Path) -> Self {
+        Self { path: path.to_owned(), pairs: Vec::new() }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Every pair.
     pub fn pairs(&self) -> &[ExcludedPair] {
         &self.pairs

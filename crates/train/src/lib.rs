@@ -3,6 +3,7 @@
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod control;
 mod details;
 mod error;
 pub mod gradients;
@@ -21,11 +22,12 @@ mod start;
 
 pub use batches::{MicroBatch, StepOrder};
 pub use config::Config;
+pub use control::Control;
 pub use error::Error;
 pub use judging::{NamedTasks, excluded_pairs, prompts, read_judged};
 pub use learner::Learner;
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};
 pub use rerun::{AllowedToDiffer, Repeat, rerun};
-pub use run::{Job, Report, Stop, run};
+pub use run::{Job, Report, run};
 pub use start::{Allowed, create, resume};

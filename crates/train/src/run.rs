@@ -1,7 +1,6 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use burn::tensor::Tensor;
@@ -14,6 +13,7 @@ use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 use crate::batches::{MicroBatch, StepOrder};
 use crate::checkpoint::{self, State};
 use crate::config::Config;
+use crate::control::Control;
 use crate::details;
 use crate::error::Error;
 use crate::judging::{prompts, score_name};
@@ -55,16 +55,13 @@ pub struct Report {
     pub metric: String,
 }
 
-/// Set to a signal's number to end the run after the current step.
-pub type Stop = AtomicUsize;
-
 /// Trains until the last step, an early stop, or a signal.
-pub fn run(job: &Job, stop: &Stop, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
+pub fn run(job: &Job, control: &Control, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
     let order = StepOrder::new(&job.prepared.dataset, &job.config);
     let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
     let mut looping = Loop::start(job, &order, observe)?;
     looping.announce(&plan)?;
-    match looping.train(stop) {
+    match looping.train(control) {
         Ok(outcome) => Ok(looping.finish(outcome)),
         Err(error) => {
             looping.close(Outcome::Failed, error.to_string());
@@ -138,7 +135,7 @@ impl<'a> Loop<'a> {
         })
     }
 
-    fn train(&mut self, stop: &Stop) -> Result<Outcome, Error> {
+    fn train(&mut self, control: &Control) -> Result<Outcome, Error> {
         if self.state.step == 0 {
             self.evaluate()?;
         }
@@ -146,7 +143,7 @@ impl<'a> Loop<'a> {
         if self.out_of_patience() {
             return Ok(Outcome::EarlyStopped);
         }
-        if stop.load(Ordering::SeqCst) != 0 {
+        if control.stopped_by().is_some() {
             self.save_now("interrupted")?;
             return Ok(Outcome::Interrupted);
         }
@@ -163,10 +160,13 @@ impl<'a> Loop<'a> {
                 } else if self.save_due() {
                     self.save("save_steps", false)?;
                 }
+                if control.take_save() {
+                    self.save_now("asked for")?;
+                }
                 if self.out_of_patience() {
                     return Ok(Outcome::EarlyStopped);
                 }
-                if stop.load(Ordering::SeqCst) != 0 {
+                if control.stopped_by().is_some() {
                     self.save_now("interrupted")?;
                     return Ok(Outcome::Interrupted);
                 }
