@@ -78,7 +78,7 @@ fn completions_and_manual_pages_know_every_command() {
         let script = place.ok(&["completions", shell]);
         assert!(script.contains("similarity") && script.contains("log-file"), "{shell}");
     }
-    assert!(place.ok(&["man"]).contains("temper-embed"));
+    assert!(place.ok(&["man"]).contains("temper\\-embed"));
     place.ok(&["man", "pages"]);
     let page = std::fs::read_to_string(place.path("pages/temper-embed.1")).unwrap();
     assert!(page.contains("Examples:") && page.contains("truncate"), "{page}");

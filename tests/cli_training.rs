@@ -149,7 +149,7 @@ fn a_wrong_config_is_refused_by_name() {
     let errors = refused("learning_rate", "lr");
     assert!(errors.contains("hint: `lr` is here: train.learning_rate"), "{errors}");
     let errors = refused("anchor = \"anchor\"", "anchor = \"question\"");
-    assert!(errors.contains("no column `question`; there are `anchor`, `positive`"), "{errors}");
+    assert!(errors.contains("no column `question`\nhint: there are `anchor`, `positive`"), "{errors}");
     let errors = refused("scale = 20.0", "scale = 20.0\ntemperature = 0.05");
     assert!(errors.contains("`scale` and `temperature`"), "{errors}");
     let errors = refused("multiple_negatives_ranking", "cosent");

@@ -293,7 +293,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (vec!["embed", &model, "t.csv", "-o", "out.npy"], "name one with `--field`"),
         (
             vec!["embed", &model, "t.csv", "--field", "bod", "-o", "out.npy"],
-            "no column `bod`; there are `title`, `body`",
+            "no column `bod`\nhint: there are `title`, `body`",
         ),
         (vec!["embed", &model, "t.txt", "-o", "out.bin"], "`out.bin` does not name a vector format"),
         (vec!["embed", &model, "t.txt", "--format", "npy"], "needs a file"),

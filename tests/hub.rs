@@ -121,6 +121,7 @@ fn only_the_files_of_the_model_come_and_lie_where_other_tools_look() {
     let names: Vec<String> = files(folder.to_str().unwrap()).into_keys().collect();
     let expected = [
         "1_Pooling/config.json",
+        "2_Normalize/config.json",
         "config.json",
         "config_sentence_transformers.json",
         "model.safetensors",

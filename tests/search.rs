@@ -276,7 +276,7 @@ fn bad_corpora_and_queries_are_refused_with_their_place() {
         (vec!["bad.jsonl", "a"], "bad.jsonl:2: column `text`: expected a text, found `5`"),
         (vec!["torn.jsonl", "a"], "torn.jsonl:2: invalid JSON"),
         (vec!["c.csv", "a"], "name one with `--field`"),
-        (vec!["c.csv", "a", "--field", "bod"], "no column `bod`; there are `title`, `body`"),
+        (vec!["c.csv", "a", "--field", "bod"], "no column `bod`\nhint: there are `title`, `body`"),
         (vec!["c.csv", "a", "--field", "body", "--id-field", "key"], "no column `key`"),
         (vec!["corpus.txt", "a", ""], "query 2 is empty"),
         (vec!["corpus.txt", "a", "--query-prompt", "qury"], "no prompt named `qury`"),
@@ -305,7 +305,9 @@ fn interrupt(child: &std::process::Child) {
 fn ctrl_c_ends_embed_with_130_and_no_file_half_way_and_while_stdin_is_silent() {
     let place = Cached::new();
     let model = model("bert-mean-norm");
-    place.0.write("many.txt", "the dog runs far away in the morning\n".repeat(200_000));
+    let texts: Vec<String> =
+        (0..200_000).map(|row| format!("the dog runs {row} miles in the morning")).collect();
+    place.0.write("many.txt", texts.join("\n"));
     for (source, stdin) in [("many.txt", Stdio::null()), ("-", Stdio::piped())] {
         let mut command = place.0.command(&["embed", &model, source, "-o", "out.npy"]);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());

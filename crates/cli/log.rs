@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::Context as _;
+use crate::failure::BadInput;
 
 static LOG: OnceLock<Mutex<File>> = OnceLock::new();
 
@@ -37,10 +37,18 @@ impl Level {
 /// Begins to write to `path`, behind what is there.
 pub fn start(path: &Path) -> anyhow::Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(path);
-    let file = file.with_context(|| format!("failed to write the log `{}`", path.display()))?;
+    let file = file.map_err(|error| {
+        BadInput::new(format!("cannot write the log `{}`: {error}", path.display()))
+            .hint("give --log-file a file in a folder that is there")
+    })?;
     // Called once.
     drop(LOG.set(Mutex::new(file)));
     Ok(())
+}
+
+/// Whether there is a log.
+pub fn is_kept() -> bool {
+    LOG.get().is_some()
 }
 
 /// Adds to the log, if there is one. A log that cannot be written is no reason to stop working.

@@ -124,13 +124,13 @@ fn main() -> ExitCode {
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global());
     }
     let result = cli.log_file.as_deref().map_or(Ok(()), log::start).and_then(|()| {
-        terminal.detail(usage::about());
+        terminal.detail(usage::about);
         cli.command.run(&terminal)
     });
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     };
-    terminal.detail(format!("ended after {:.2} s", started.elapsed().as_secs_f64()));
+    terminal.detail(|| format!("ended after {:.2} s", started.elapsed().as_secs_f64()));
     code
 }

@@ -117,12 +117,14 @@ impl ReadingArgs {
         let started = Instant::now();
         let loaded = temper_encoder::read(&folder, &options, &device)
             .with_context(|| format!("failed to load the model `{model}`"))?;
-        terminal.detail(format!(
-            "read `{model}` from `{}` to {} in {:.2} s",
-            folder.display(),
-            DeviceName::of(&device),
-            started.elapsed().as_secs_f64()
-        ));
+        terminal.detail(|| {
+            format!(
+                "read `{model}` from `{}` to {} in {:.2} s",
+                folder.display(),
+                DeviceName::of(&device),
+                started.elapsed().as_secs_f64()
+            )
+        });
         for warning in &loaded.warnings {
             terminal.warn(warning);
         }

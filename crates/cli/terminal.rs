@@ -36,9 +36,11 @@ impl Terminal {
         self.print(serde_json::to_string(value)?)
     }
 
-    /// A detail: what happens inside.
-    pub fn detail(&self, message: impl AsRef<str>) {
-        self.tell(Level::Debug, self.verbose, message.as_ref());
+    /// A detail: what happens inside. It is put into words only where somebody reads it.
+    pub fn detail(&self, message: impl FnOnce() -> String) {
+        if self.verbose || log::is_kept() {
+            self.tell(Level::Debug, self.verbose, &message());
+        }
     }
 
     /// Something worth knowing.

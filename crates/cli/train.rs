@@ -107,13 +107,15 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),
     };
-    terminal.detail(format!(
-        "prepared `{}` in {:.2} s: {} examples, on {}",
-        job.folder.path().display(),
-        started.elapsed().as_secs_f64(),
-        job.prepared.dataset.len(),
-        DeviceName::of(&job.prepared.encoder.device())
-    ));
+    terminal.detail(|| {
+        format!(
+            "prepared `{}` in {:.2} s: {} examples, on {}",
+            job.folder.path().display(),
+            started.elapsed().as_secs_f64(),
+            job.prepared.dataset.len(),
+            DeviceName::of(&job.prepared.encoder.device())
+        )
+    });
     let report = execute(&job, ui, terminal)?;
     print_result(&job, &report, terminal)?;
     let run = job.folder.path().display();

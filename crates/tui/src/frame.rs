@@ -95,10 +95,15 @@ pub(crate) fn quiet<'a>(scene: &Scene, text: impl Into<std::borrow::Cow<'a, str>
 }
 
 fn draw_header(frame: &mut Frame, area: Rect, scene: &Scene) {
-    let tabs = Line::from_iter(Page::ALL.iter().enumerate().flat_map(|(place, page)| {
-        let style = if *page == scene.view.page { scene.palette.selected() } else { scene.palette.quiet() };
-        [Span::styled(format!(" {} {} ", place + 1, page.title()), style)]
-    }));
+    let tabs: Line<'_> = Page::ALL
+        .iter()
+        .enumerate()
+        .flat_map(|(place, page)| {
+            let style =
+                if *page == scene.view.page { scene.palette.selected() } else { scene.palette.quiet() };
+            [Span::styled(format!(" {} {} ", place + 1, page.title()), style)]
+        })
+        .collect();
     let [left, right] =
         Layout::horizontal([Constraint::Min(0), Constraint::Length(tabs.width() as u16)]).areas(area);
     let (status, style) = status(scene);
@@ -173,9 +178,8 @@ fn footer_line<'a>(scene: &'a Scene) -> Line<'a> {
         if scene.status == Status::Training { &[("c", "save"), ("x", "stop")] } else { &[] };
     let always = [("p", "pause"), ("q", "leave"), ("?", "help")];
     let keys = [&[("1-4", "page")], page, run, &always].concat();
-    Line::from_iter(keys.into_iter().flat_map(|(key, does)| {
-        [Span::styled(key, scene.palette.strong()), quiet(scene, format!(" {does}  "))]
-    }))
+    let words = |(key, does)| [Span::styled(key, scene.palette.strong()), quiet(scene, format!(" {does}  "))];
+    keys.into_iter().flat_map(words).collect()
 }
 
 fn too_small(frame: &mut Frame, area: Rect, scene: &Scene) {

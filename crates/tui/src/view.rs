@@ -89,6 +89,7 @@ pub enum Action {
 
 /// The state of the screen beside the run's.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct View {
     /// The page that is shown.
     pub page: Page,

@@ -27,7 +27,9 @@ fn recorded() -> Vec<Stamped> {
 
 fn board_of(events: &[Stamped]) -> Board {
     let mut board = Board::default();
-    events.iter().for_each(|event| board.apply(event));
+    for event in events {
+        board.apply(event);
+    }
     board
 }
 
