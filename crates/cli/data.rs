@@ -16,6 +16,10 @@ const SHOWN_BAD_ROWS: usize = 5;
 
 /// Look at data before training on it
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper data inspect train.jsonl
+  temper data inspect train.jsonl --eval dev.jsonl --exclude runs/shop/exclusions.jsonl")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
