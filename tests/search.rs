@@ -88,7 +88,6 @@ fn several_queries_come_from_arguments_or_a_pipe_and_are_shown_as_a_list() {
     assert_eq!(text_of(&place.0.run_with(&base, "a cat\r\nrain")), listed);
     let many = "a cat\nrain\n".repeat(400);
     assert_eq!(text_of(&place.0.run_with(&base, &many)), listed.repeat(400));
-    assert_eq!(text_of(&place.0.run_with(&base, "")), "");
 }
 
 #[test]
@@ -279,6 +278,7 @@ fn bad_corpora_and_queries_are_refused_with_their_place() {
         (vec!["c.csv", "a", "--field", "bod"], "no column `bod`\nhint: there are `title`, `body`"),
         (vec!["c.csv", "a", "--field", "body", "--id-field", "key"], "no column `key`"),
         (vec!["corpus.txt", "a", ""], "query 2 is empty"),
+        (vec!["corpus.txt", "a", "--top-k", "0"], "invalid value '0' for '--top-k"),
         (vec!["corpus.txt", "a", "--query-prompt", "qury"], "no prompt named `qury`"),
         (vec![".", "a"], "corpus.jsonl"),
     ] {
@@ -290,6 +290,7 @@ fn bad_corpora_and_queries_are_refused_with_their_place() {
     let output = place.0.run_with(&args, "a cat\n\n");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("stdin:2: the query is empty"));
+    assert!(place.0.refused(&args).contains("there are no queries: stdin is empty"));
     assert!(place.0.refused(&["cache", "clear", "abc", "--cache-dir", "."]).contains("nothing is stored"));
 }
 

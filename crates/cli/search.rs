@@ -1,6 +1,7 @@
 //! `temper search`: the closest texts of a corpus, whose vectors are computed once.
 
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,8 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     id_field: Option<String>,
     /// Results for each query
-    #[arg(short = 'k', long, value_name = "K", default_value_t = 10)]
-    top_k: usize,
+    #[arg(short = 'k', long, value_name = "K", default_value = "10")]
+    top_k: NonZeroUsize,
     #[command(flatten)]
     prompts: SidePromptArgs,
     /// Print one JSON object for each query
@@ -169,7 +170,7 @@ impl Search<'_> {
     /// Prints the results of some queries.
     fn answer(&self, queries: &[String]) -> anyhow::Result<()> {
         let vectors = self.opened.encoder.embed(queries, self.prompt, &mut |_| ())?;
-        let found = top_k(&self.corpus, &self.similarity.prepare(&vectors), self.args.top_k);
+        let found = top_k(&self.corpus, &self.similarity.prepare(&vectors), self.args.top_k.get());
         for (query, hits) in queries.iter().zip(&found) {
             if self.args.json {
                 self.terminal.print_json(&self.json(query, hits))?;
@@ -207,6 +208,12 @@ impl Search<'_> {
             let read = input.read_line(&mut line);
             let read = read.map_err(|error| BadInput::new(format!("stdin:{number}: {error}")))?;
             let query = line.trim_end_matches(['\n', '\r']);
+            if read == 0 && number == 1 {
+                let problem = "there are no queries: stdin is empty";
+                return Err(BadInput::new(problem)
+                    .hint("give them as arguments, or a line each on stdin")
+                    .into());
+            }
             if read > 0 && query.trim().is_empty() {
                 return Err(BadInput::new(format!("stdin:{number}: the query is empty")).into());
             }
