@@ -5,7 +5,7 @@
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{Activation, LinearPrecision, add_norm, attention, embed_norm};
+use temper_kernels::{Activation, Attend, LinearPrecision, add_norm, attention, embed_norm};
 
 use crate::bert_config::BertConfig;
 use crate::dropout::DropoutSites;
@@ -134,7 +134,7 @@ impl Bert {
             Some(e.token_type_embeddings.weight.val()),
             &batch.input,
             e.layer_norm.weight.val(),
-            e.layer_norm.bias.val(),
+            Some(e.layer_norm.bias.val()),
             config.layer_norm_eps,
             dropout.next(config.hidden_dropout_prob),
             pass.word_rows.clone(),
@@ -155,10 +155,12 @@ impl Layer {
         dropout: &DropoutSites,
     ) -> Tensor<2> {
         let this = &self.attention.self_attention;
+        let heads = config.num_attention_heads;
         let context = attention(
             Linear::forward_joined([&this.query, &this.key, &this.value], &this.packed, x.clone()),
+            None,
             &batch.offsets,
-            config.num_attention_heads,
+            &Attend::new(heads, heads, config.hidden_size / heads),
             dropout.next(config.attention_probs_dropout_prob),
         );
         let x = self.attention.output.forward(context, x, config, dropout);
@@ -179,7 +181,7 @@ impl Output {
             self.dense.forward(x, Activation::Identity),
             residual,
             self.layer_norm.weight.val(),
-            self.layer_norm.bias.val(),
+            Some(self.layer_norm.bias.val()),
             config.layer_norm_eps,
             dropout.next(config.hidden_dropout_prob),
         )
