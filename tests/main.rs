@@ -17,6 +17,7 @@ mod place;
 mod resume;
 mod runs;
 mod search;
+mod torch_files;
 
 /// A test file that is not listed above would never run.
 #[test]
