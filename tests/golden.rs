@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use temper_kernels::DeviceName;
 
 /// Architectures (`model_type`, or the first module of a model without one) that temper does not load yet.
-pub const UNSUPPORTED_MODELS: &[&str] = &["StaticEmbedding", "clip"];
+pub const UNSUPPORTED_MODELS: &[&str] = &["clip"];
 
 /// Losses, and settings of multiple negatives ranking, that temper does not have yet.
 pub const UNSUPPORTED_LOSSES: &[&str] = &[

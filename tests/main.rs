@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod architectures;
 mod cli_shell;
 mod cli_training;
 mod cli_using;

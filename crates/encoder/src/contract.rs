@@ -88,6 +88,11 @@ impl Contract {
             .expect("this is a bug: every contract is built with a transformer")
     }
 
+    /// Whether a model without a transformer: its texts have no special tokens.
+    pub fn is_static(&self) -> bool {
+        matches!(self.transformer(), TransformerConfig::Static(_))
+    }
+
     /// The dense layers in the order they run.
     pub fn dense(&self) -> impl Iterator<Item = &DenseSpec> {
         self.modules.iter().filter_map(|m| if let ModuleSpec::Dense(spec) = m { Some(spec) } else { None })
@@ -131,6 +136,10 @@ impl Contract {
     /// The chain in one line, as in `BERT 6x384 > mean > normalize`.
     pub fn summary(&self) -> String {
         let part = |module: &ModuleSpec| match module {
+            ModuleSpec::Transformer(config @ TransformerConfig::Static(_)) => {
+                let shape = config.shape();
+                format!("static {}x{}", shape.vocab_size, shape.hidden_size)
+            }
             ModuleSpec::Transformer(config) => {
                 let shape = config.shape();
                 format!("{} {}x{}", shape.name, shape.num_hidden_layers, shape.hidden_size)

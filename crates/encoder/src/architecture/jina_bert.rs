@@ -183,8 +183,7 @@ impl JinaBert {
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
         let (config, e) = (&self.config, &self.embeddings);
-        let device = self.word_table().val().device();
-        let bias = alibi(config.num_attention_heads, batch.offsets.max_length(), &device);
+        let bias = alibi(config.num_attention_heads, batch.offsets.max_length(), &self.word_table().val());
         let mut hidden = embed_norm(
             e.word_embeddings.weight.val(),
             None,
@@ -232,16 +231,16 @@ impl Layer {
     }
 }
 
-/// Minus the distance of key and query times the slope of each head.
+/// Minus the distance of key and query times the slope of each head; on the device and in the number type of `like`.
 ///
 /// # Shapes
 /// - output: `[heads, 2 * length - 1]`
-fn alibi(heads: usize, length: usize, device: &Device) -> Tensor<2> {
+fn alibi(heads: usize, length: usize, like: &Tensor<2>) -> Tensor<2> {
     let reach = length.max(1) as i64 - 1;
     let row = |slope: f64| (-reach..=reach).map(move |distance| -(slope as f32) * distance.abs() as f32);
     let values: Vec<f32> = slopes(heads).into_iter().flat_map(row).collect();
     let shape = [heads, values.len() / heads];
-    Tensor::from_data(TensorData::new(values, shape), device)
+    Tensor::from_data(TensorData::new(values, shape), (&like.device(), like.dtype()))
 }
 
 /// A geometric series from `2^(-8 / heads)`; between two powers of two, that of the lower one and then every other of

@@ -12,6 +12,7 @@ mod modernbert;
 mod mpnet;
 mod nomic_bert;
 mod rope;
+mod static_table;
 
 use std::path::Path;
 
@@ -34,6 +35,7 @@ pub use jina_bert::{JinaBert, JinaBertConfig};
 pub use modernbert::{ModernBert, ModernBertConfig};
 pub use mpnet::{Mpnet, MpnetConfig};
 pub use nomic_bert::{NomicBert, NomicBertConfig};
+pub use static_table::{Static, StaticConfig};
 
 /// What the rest of temper asks of any transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,5 +156,6 @@ architectures! {
     NomicBert, NomicBertConfig: "nomic_bert";
     JinaBert, JinaBertConfig: "jina_bert";
     Gte, GteConfig: "new" | "gte";
+    Static, StaticConfig: "model2vec";
     Decoder, DecoderConfig: "qwen3" | "eurobert" | "gemma3_text";
 }

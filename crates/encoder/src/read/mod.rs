@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::Device;
-use serde_json::Value;
+use serde_json::{Value, json};
 use temper_kernels::Pool;
 use temper_vectors::Similarity;
 
@@ -47,10 +47,17 @@ pub struct Loaded {
 /// Reads the model in `folder`.
 pub fn read(folder: &Path, options: &ReadOptions, device: &Device) -> Result<Loaded, Error> {
     let mut warnings = Vec::new();
-    let chain = chain(folder, options, &mut warnings)?;
+    let mut chain = chain(folder, options, &mut warnings)?;
+    let table = chain.table.take();
     let root = &chain.transformer;
     let config_path = root.join("config.json");
-    let config = json(&config_path)?;
+    let config = match &table {
+        // Such a model has no config, or one that says nothing of its shape.
+        Some(NamedTensor { shape, .. }) => {
+            json!({"model_type": "model2vec", "vocab_size": shape[0], "hidden_size": shape[1]})
+        }
+        None => json(&config_path)?,
+    };
     let (transformer, unknown) = TransformerConfig::from_json(&config_path, &config)?;
     if !unknown.is_empty() {
         warnings.push(format!(
@@ -72,7 +79,10 @@ pub fn read(folder: &Path, options: &ReadOptions, device: &Device) -> Result<Loa
             ),
         ));
     }
-    let mut weights = Weights::read(root)?;
+    let mut weights = match table {
+        Some(table) => Weights::from_tensors(root.join("model.safetensors"), std::iter::once(table)),
+        None => Weights::read(root)?,
+    };
     for prefix in PREFIXES {
         weights.strip_prefix(prefix);
     }

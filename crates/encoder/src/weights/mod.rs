@@ -4,6 +4,7 @@ mod cursor;
 mod pickle;
 mod precision;
 mod safetensors;
+pub(crate) mod table;
 mod torch;
 mod zip;
 
