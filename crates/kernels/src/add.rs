@@ -8,7 +8,7 @@ use crate::dropout::Sampler;
 use crate::fused::{Forward, dims, elements, tensor, writable};
 use crate::norm::{add_row, drop_row};
 
-/// Elements of one task, all of one long row.
+/// Elements of one task; where rows begin does not matter.
 const PART: usize = 1 << 14;
 
 /// `[x, residual]` to `dropout(x) + residual`, in place of `x` when nobody else holds it.

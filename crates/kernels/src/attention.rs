@@ -153,75 +153,75 @@ impl Attention {
         let sampler = self.dropout.map(|dropout| dropout.sampler());
         let mut d_input: Vec<f32> = Vec::with_capacity(tokens * stride);
         let tiles = Tiles::spare(&mut d_input, stride);
-        let biases =
-            self.run(self.attend.group(), |(weights, d_weights): &mut (Vec<f32>, Vec<f32>), task| {
-                let (start, length) = (task.start, task.length);
-                let part = |rows: &Range<usize>, column| {
-                    View::new(slice_at(qkv, start + rows.start, column, stride), rows.len(), head_dim, stride)
-                };
-                let tile = |rows: &Range<usize>, column| {
-                    // SAFETY: no other task has this sequence and heads, and this one lets go of a tile before the next
-                    // of the same columns.
-                    unsafe { tiles.tile([start + rows.start, column], rows.len(), head_dim) }
-                };
-                let mut d_bias = vec![0.0; if wants_bias { task.heads.len() * (2 * length - 1) } else { 0 }];
-                let [_, k, v] = self.columns(task.heads.start, head_dim);
-                // Where every block sees every key, the first one writes what the others add to.
-                let mut accumulate = reach != Reach::ALL;
-                if accumulate {
-                    for mut tile in [k, v].map(|column| tile(&(0..length), column)) {
-                        (0..length).for_each(|key| tile.row(key).fill(0.0));
-                    }
+        let biases = self.run(self.attend.group(), |scratch: &mut [Vec<f32>; 2], task| {
+            let [weights, d_weights] = scratch;
+            let (start, length) = (task.start, task.length);
+            let part = |rows: &Range<usize>, column| {
+                View::new(slice_at(qkv, start + rows.start, column, stride), rows.len(), head_dim, stride)
+            };
+            let tile = |rows: &Range<usize>, column| {
+                // SAFETY: no other task has this sequence and heads, and this one lets go of a tile before it takes
+                // another of the same columns.
+                unsafe { tiles.tile([start + rows.start, column], rows.len(), head_dim) }
+            };
+            let mut d_bias = vec![0.0; if wants_bias { task.heads.len() * (2 * length - 1) } else { 0 }];
+            let [_, k, v] = self.columns(task.heads.start, head_dim);
+            // Where every block sees every key, the first one writes what the others add to.
+            let mut accumulate = reach != Reach::ALL;
+            if accumulate {
+                for mut tile in [k, v].map(|column| tile(&(0..length), column)) {
+                    (0..length).for_each(|key| tile.row(key).fill(0.0));
                 }
-                for head in task.heads.clone() {
-                    let [column, ..] = self.columns(head, head_dim);
-                    for (queries, keys) in task.blocks(reach) {
-                        let (rows, columns, at) = (queries.len(), keys.len(), start + queries.start);
-                        let q = part(&queries, column);
-                        let d_rows = View::new(slice_at(d_output, at, column, width), rows, head_dim, width);
-                        weights.resize(rows * columns, 0.0);
-                        d_weights.resize(rows * columns, 0.0);
-                        multiply(&mut Tile::new(weights, rows, columns), false, scale, q, part(&keys, k).t());
-                        multiply(
-                            &mut Tile::new(d_weights, rows, columns),
-                            false,
-                            1.0,
-                            d_rows,
-                            part(&keys, v).t(),
-                        );
-                        let both = weights.chunks_exact_mut(columns).zip(d_weights.chunks_exact_mut(columns));
-                        for (i, (weights, d_weights)) in queries.clone().zip(both) {
-                            let seen = reach.keys(i..i + 1, length);
-                            let weights = hide_others(weights, &keys, &seen);
-                            let d_weights = hide_others(d_weights, &keys, &seen);
-                            if let Some(bias) = by_distance {
-                                add_row(weights, bias.row(head, i, &seen));
-                            }
-                            let row = (start + i) * width + column..(start + i) * width + column + head_dim;
-                            softmax_backward(
-                                weights,
-                                d_weights,
-                                saved.log_sums[head * tokens + start + i],
-                                inner(&output[row.clone()], &d_output[row]),
-                                scale,
-                                sampler,
-                                task.index(head, i, seen.start),
-                            );
-                            if wants_bias {
-                                let place = by_distances(2 * length - 1, head - task.heads.start, i, &seen);
-                                add_row(&mut d_bias[place], d_weights);
-                            }
+            }
+            for head in task.heads.clone() {
+                let [column, ..] = self.columns(head, head_dim);
+                for (queries, keys) in task.blocks(reach) {
+                    let (rows, columns, at) = (queries.len(), keys.len(), start + queries.start);
+                    let q = part(&queries, column);
+                    let d_rows = View::new(slice_at(d_output, at, column, width), rows, head_dim, width);
+                    weights.resize(rows * columns, 0.0);
+                    d_weights.resize(rows * columns, 0.0);
+                    multiply(&mut Tile::new(weights, rows, columns), false, scale, q, part(&keys, k).t());
+                    multiply(
+                        &mut Tile::new(d_weights, rows, columns),
+                        false,
+                        1.0,
+                        d_rows,
+                        part(&keys, v).t(),
+                    );
+                    let both = weights.chunks_exact_mut(columns).zip(d_weights.chunks_exact_mut(columns));
+                    for (i, (weights, d_weights)) in queries.clone().zip(both) {
+                        let seen = reach.keys(i..i + 1, length);
+                        let weights = hide_others(weights, &keys, &seen);
+                        let d_weights = hide_others(d_weights, &keys, &seen);
+                        if let Some(bias) = by_distance {
+                            add_row(weights, bias.row(head, i, &seen));
                         }
-                        let weights = View::new(weights, rows, columns, columns);
-                        let d_scores = View::new(d_weights, rows, columns, columns);
-                        multiply(&mut tile(&queries, column), false, 1.0, d_scores, part(&keys, k));
-                        multiply(&mut tile(&keys, k), accumulate, 1.0, d_scores.t(), q);
-                        multiply(&mut tile(&keys, v), accumulate, 1.0, weights.t(), d_rows);
-                        accumulate = true;
+                        let row = (start + i) * width + column..(start + i) * width + column + head_dim;
+                        softmax_backward(
+                            weights,
+                            d_weights,
+                            saved.log_sums[head * tokens + start + i],
+                            inner(&output[row.clone()], &d_output[row]),
+                            scale,
+                            sampler,
+                            task.index(head, i, seen.start),
+                        );
+                        if wants_bias {
+                            let place = by_distances(2 * length - 1, head - task.heads.start, i, &seen);
+                            add_row(&mut d_bias[place], d_weights);
+                        }
                     }
+                    let weights = View::new(weights, rows, columns, columns);
+                    let d_scores = View::new(d_weights, rows, columns, columns);
+                    multiply(&mut tile(&queries, column), false, 1.0, d_scores, part(&keys, k));
+                    multiply(&mut tile(&keys, k), accumulate, 1.0, d_scores.t(), q);
+                    multiply(&mut tile(&keys, v), accumulate, 1.0, weights.t(), d_rows);
+                    accumulate = true;
                 }
-                d_bias
-            });
+            }
+            d_bias
+        });
         // SAFETY: the tasks' rows and columns of q, k and v cover it, and `multiply` wrote each of them.
         unsafe { d_input.set_len(tokens * stride) };
         let d_bias = saved.bias.as_ref().map(|bias| wants_bias.then(|| self.sum_biases(&biases, bias)));
