@@ -240,8 +240,7 @@ impl Attention {
                 add_row(&mut total[head * distances + (distances - own) / 2..][..own], sums);
             }
         }
-        total.iter_mut().for_each(|x| *x /= self.attend.scale);
-        tensor(total, [heads, distances])
+        tensor(total.iter().map(|x| x / self.attend.scale).collect(), [heads, distances])
     }
 }
 
