@@ -160,8 +160,8 @@ impl Attention {
                 View::new(slice_at(qkv, start + rows.start, column, stride), rows.len(), head_dim, stride)
             };
             let tile = |rows: &Range<usize>, column| {
-                // SAFETY: no other task has this sequence and heads, and this one lets go of a tile before the next
-                // of the same columns.
+                // SAFETY: no other task has this sequence and heads, and this one lets go of a tile before it takes
+                // another of the same columns.
                 unsafe { tiles.tile([start + rows.start, column], rows.len(), head_dim) }
             };
             let mut d_bias = vec![0.0; if wants_bias { task.heads.len() * (2 * length - 1) } else { 0 }];
@@ -240,8 +240,7 @@ impl Attention {
                 add_row(&mut total[head * distances + (distances - own) / 2..][..own], sums);
             }
         }
-        total.iter_mut().for_each(|x| *x /= self.attend.scale);
-        tensor(total, [heads, distances])
+        tensor(total.iter().map(|x| x / self.attend.scale).collect(), [heads, distances])
     }
 }
 

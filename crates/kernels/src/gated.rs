@@ -1,7 +1,7 @@
 //! Gated activations: of two halves of a row, one is activated and multiplied with the other.
 //!
-//! While a gradient is wanted, the input's buffer takes what the output's gradient is to be multiplied with, so that the
-//! backward pass computes no erf or exp again.
+//! While a gradient is wanted, the input's buffer takes what the output's gradient is to be multiplied with, so that
+//! the backward pass computes no erf or exp again.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;

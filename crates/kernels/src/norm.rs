@@ -9,7 +9,7 @@ use crate::math;
 use crate::rows::{CHUNK, add_in_order};
 use crate::simd::vectorised;
 
-/// `[x, gamma, beta]` to the LayerNorm of x, or without beta to its [`Kind`] of norm; in place when nobody else holds x.
+/// `[x, gamma, beta]` to the norm of x, in place when nobody else holds it; there may be no beta.
 pub(crate) fn forward(mut inputs: Vec<FlexTensor>, kind: Kind, eps: f64, track: bool) -> Forward {
     let mut output = inputs.remove(0);
     let [_, width] = dims(&output);
@@ -44,8 +44,8 @@ pub(crate) struct Normalised {
 }
 
 impl Normalised {
-    /// Has `norm_row` fill and norm every row, on all threads. It is given the row's number, the row, and, where `track`
-    /// wants a backward pass, the place for the normalised row; it returns one over the divisor.
+    /// Has `norm_row` fill and norm every row, on all threads. It is given the row's number, the row, and, where
+    /// `track` wants a backward pass, the place for the normalised row; it returns one over the divisor.
     pub(crate) fn of(
         rows: &mut [f32],
         width: usize,
