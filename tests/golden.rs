@@ -11,8 +11,7 @@ use safetensors::SafeTensors;
 use temper_kernels::DeviceName;
 
 /// Architectures (`model_type`, or the first module of a model without one) that temper does not load yet.
-pub const UNSUPPORTED_MODELS: &[&str] =
-    &["StaticEmbedding", "clip", "distilbert", "modernbert", "mpnet", "qwen3", "roberta", "xlm-roberta"];
+pub const UNSUPPORTED_MODELS: &[&str] = &["clip"];
 
 /// Losses, and settings of multiple negatives ranking, that temper does not have yet.
 pub const UNSUPPORTED_LOSSES: &[&str] = &[

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::hub_server::{Fault, HubServer, Model, READER, TOKEN, commit_of, files, sha256};
-use crate::place::{Place, model, text_of};
+use crate::place::{Place, model, text_of, torch_file};
 
 const ID: &str = "org/tiny";
 
@@ -383,7 +383,7 @@ fn a_kill_in_the_middle_of_a_download_costs_only_what_had_not_come() {
 }
 
 #[test]
-fn shards_are_pulled_by_their_index_and_a_pickle_is_not() {
+fn shards_are_pulled_by_their_index_and_a_pickle_where_there_is_nothing_else() {
     let desk = Desk::new();
     let mut sharded = files(&model("bert-mean-norm"));
     let weights = sharded.remove("model.safetensors").unwrap();
@@ -402,11 +402,18 @@ fn shards_are_pulled_by_their_index_and_a_pickle_is_not() {
 
     sharded.remove(shard);
     sharded.remove("model.safetensors.index.json");
-    sharded.insert("pytorch_model.bin".into(), vec![1; 1000]);
+    sharded.insert("pytorch_model.bin".into(), torch_file("bert-mean-norm"));
+    desk.server.state().models.get_mut(ID).unwrap().files = sharded.clone();
+    let folder = desk.ok(&["pull", ID]);
+    assert_eq!(desk.ok(&["embed", &folder, "--text", "rain"]), expected);
+    let asked = desk.server.state().log.len();
+    assert_eq!(desk.ok(&["embed", ID, "--text", "rain"]), expected);
+    assert_eq!(desk.server.state().log.len(), asked, "what is wholly in the cache is not asked for");
+
+    sharded.remove("pytorch_model.bin");
     desk.server.state().models.get_mut(ID).unwrap().files = sharded;
     let message = error(&desk.run(&["pull", ID]), 2);
-    holds(&message, &["only as `pytorch_model.bin`, a pickle", "save_pretrained"]);
-    assert!(desk.server.requests("pytorch_model.bin").is_empty());
+    holds(&message, &["holds neither `model.safetensors` nor `pytorch_model.bin`"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod architectures;
 mod cli_shell;
 mod cli_training;
 mod cli_using;
@@ -17,6 +18,7 @@ mod place;
 mod resume;
 mod runs;
 mod search;
+mod torch_files;
 
 /// A test file that is not listed above would never run.
 #[test]

@@ -10,6 +10,12 @@ pub fn model(name: &str) -> String {
     folder.join(name).to_str().unwrap().to_owned()
 }
 
+/// A file that torch wrote, of `tests/fixtures/torch`.
+pub fn torch_file(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torch");
+    std::fs::read(folder.join(name).with_extension("bin")).unwrap()
+}
+
 /// A folder to work in, and the binary run there.
 pub struct Place(tempfile::TempDir);
 

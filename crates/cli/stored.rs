@@ -1,11 +1,9 @@
 //! What a model folder says about itself that the encoder does not keep: number format, size on disk, origin.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use temper_encoder::LinearPrecision;
+use temper_encoder::{LinearPrecision, weights};
 use temper_vectors::{Precision, Provenance};
 
 use crate::model::Opened;
@@ -22,14 +20,14 @@ pub struct Stored {
 
 /// Looks at the files of a model folder.
 pub fn look(folder: &Path) -> anyhow::Result<Stored> {
-    let mut files = weight_files(folder);
+    let mut files = weights::files(folder)?;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        files.extend(weight_files(&entry.path()));
+        files.extend(weights::files(&entry.path()).unwrap_or_default());
     }
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let largest = files.iter().max_by_key(|path| size(path));
     Ok(Stored {
-        precision: largest.and_then(|path| precision(path)).unwrap_or_default(),
+        precision: largest.and_then(|path| weights::precision(path)).unwrap_or_default(),
         bytes: files.iter().map(size).sum(),
         derived_from: temper_export::read_origin(folder)?.map(|origin| origin.derived_from),
     })
@@ -49,26 +47,5 @@ pub fn provenance(opened: &Opened, prompt: Option<&str>) -> anyhow::Result<Prove
             LinearPrecision::F32 => stored.precision,
             LinearPrecision::Int8 => Precision::Int8,
         },
-    })
-}
-
-fn weight_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors")).collect()
-}
-
-/// The type of the first float tensor in the header of a safetensors file.
-fn precision(path: &Path) -> Option<Precision> {
-    let mut file = File::open(path).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let mut header = Vec::new();
-    file.take(u64::from_le_bytes(length)).read_to_end(&mut header).ok()?;
-    let header: serde_json::Map<String, Value> = serde_json::from_slice(&header).ok()?;
-    header.values().find_map(|tensor| match tensor.get("dtype")?.as_str()? {
-        "F32" => Some(Precision::F32),
-        "F16" => Some(Precision::F16),
-        "BF16" => Some(Precision::Bf16),
-        _ => None,
     })
 }

@@ -32,6 +32,7 @@ def main():
         dense_head(checks, temper, texts, bases)
         for name, base in bases.items():
             saved_by_the_peer(checks, temper, texts, name, base)
+            saved_by_torch(checks, temper, texts, name, base)
     checks.end()
 
 
@@ -97,6 +98,19 @@ def saved_by_the_peer(checks, temper, texts, name, base):
         checks.equal(f"saved by the peer {name}, prompt {prompt}", temper.embed(folder, texts, "--prompt", prompt),
                      encode(model, texts, prompt_name=prompt))
     checks.equal(f"saved by the peer {name}, default prompt", temper.embed(folder, texts), encode(model, texts))
+
+
+def saved_by_torch(checks, temper, texts, name, base):
+    """The weights as `pytorch_model.bin` instead."""
+    import torch
+    from safetensors.torch import load_file
+    folder = temper.scratch / f"torch-{name}"
+    shutil.copytree(base, folder)
+    for weights in list(folder.rglob("model.safetensors")):
+        torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+        weights.unlink()
+    same = (temper.embed(folder, texts) == temper.embed(base, texts)).all()
+    checks.note(f"{name} from pytorch_model.bin is the same bytes", same)
 
 
 if __name__ == "__main__":

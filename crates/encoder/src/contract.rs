@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use temper_kernels::{Activation, Pool};
 
-use crate::bert_config::BertConfig;
+use crate::architecture::TransformerConfig;
 
 /// How a text becomes a vector.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +36,7 @@ pub struct Contract {
 #[serde(tag = "module", rename_all = "lowercase")]
 pub enum ModuleSpec {
     /// Token ids to token vectors.
-    Transformer(BertConfig),
+    Transformer(TransformerConfig),
     /// Token vectors to one vector a text.
     Pooling(PoolingSpec),
     /// A linear layer on the pooled vector.
@@ -81,11 +81,16 @@ pub enum TruncationSide {
 
 impl Contract {
     /// The transformer of the chain.
-    pub fn transformer(&self) -> &BertConfig {
+    pub fn transformer(&self) -> &TransformerConfig {
         self.modules
             .iter()
             .find_map(|m| if let ModuleSpec::Transformer(config) = m { Some(config) } else { None })
             .expect("this is a bug: every contract is built with a transformer")
+    }
+
+    /// Whether a model without a transformer: its texts have no special tokens.
+    pub fn is_static(&self) -> bool {
+        matches!(self.transformer(), TransformerConfig::Static(_))
     }
 
     /// The dense layers in the order they run.
@@ -96,7 +101,7 @@ impl Contract {
     /// Width of the vectors before `truncate_dim`.
     pub fn full_dim(&self) -> usize {
         self.modules.iter().fold(0, |dim, module| match module {
-            ModuleSpec::Transformer(config) => config.hidden_size,
+            ModuleSpec::Transformer(config) => config.shape().hidden_size,
             ModuleSpec::Pooling(spec) => spec.dim * spec.pools.len(),
             ModuleSpec::Dense(spec) => spec.out_features,
             ModuleSpec::Normalize => dim,
@@ -131,7 +136,14 @@ impl Contract {
     /// The chain in one line, as in `BERT 6x384 > mean > normalize`.
     pub fn summary(&self) -> String {
         let part = |module: &ModuleSpec| match module {
-            ModuleSpec::Transformer(c) => format!("BERT {}x{}", c.num_hidden_layers, c.hidden_size),
+            ModuleSpec::Transformer(config @ TransformerConfig::Static(_)) => {
+                let shape = config.shape();
+                format!("static {}x{}", shape.vocab_size, shape.hidden_size)
+            }
+            ModuleSpec::Transformer(config) => {
+                let shape = config.shape();
+                format!("{} {}x{}", shape.name, shape.num_hidden_layers, shape.hidden_size)
+            }
             ModuleSpec::Pooling(p) => p.pools.iter().map(|p| pool_name(*p)).collect::<Vec<_>>().join("+"),
             ModuleSpec::Dense(d) => format!("dense {}", d.out_features),
             ModuleSpec::Normalize => "normalize".to_owned(),

@@ -43,7 +43,7 @@ impl Encoder {
         network: Network,
         config: Value,
     ) -> Result<Self, Error> {
-        tokenizer.configure(contract.max_seq_length, contract.truncation_side, contract.lower_case)?;
+        tokenizer.configure(&contract, contract.lower_case)?;
         Ok(Self {
             contract,
             network,
@@ -81,7 +81,7 @@ impl Encoder {
     /// The same encoder with another maximum length or truncation dimension.
     pub fn with_contract(&self, contract: Contract) -> Result<Self, Error> {
         let mut tokenizer = (*self.tokenizer).clone();
-        tokenizer.configure(contract.max_seq_length, contract.truncation_side, false)?;
+        tokenizer.configure(&contract, false)?;
         Ok(Self { contract, tokenizer: tokenizer.into(), ..self.clone() })
     }
 

@@ -17,7 +17,7 @@ use tokenizers::{
     PreTokenizer,
 };
 
-use crate::bert_config::BertConfig;
+use crate::architecture::{BertConfig, TransformerConfig};
 use crate::contract::{Contract, ModuleSpec, POOL_NAMES, PoolingSpec, TruncationSide, pool_from_name};
 use crate::encoder::Encoder;
 use crate::tokenizing::{Tokenizer, error};
@@ -89,6 +89,7 @@ impl FreshConfig {
             hidden_dropout_prob: self.dropout,
             attention_probs_dropout_prob: self.dropout,
             initializer_range: self.initializer_range,
+            padding: None,
         };
         if !self.hidden_size.is_multiple_of(self.num_attention_heads.max(1)) || self.num_attention_heads == 0
         {
@@ -109,7 +110,7 @@ impl FreshConfig {
             })?;
         let contract = Contract {
             modules: vec![
-                ModuleSpec::Transformer(bert.clone()),
+                ModuleSpec::Transformer(TransformerConfig::Bert(bert.clone())),
                 ModuleSpec::Pooling(PoolingSpec { dim: self.hidden_size, pools }),
                 ModuleSpec::Normalize,
             ],

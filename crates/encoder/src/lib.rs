@@ -1,7 +1,6 @@
 //! Text in, vectors out: the model contract, architectures, tokenizing, pooling, reading and writing folders.
 
-pub mod bert;
-pub mod bert_config;
+pub mod architecture;
 pub mod contract;
 pub mod dropout;
 pub mod encoder;
@@ -9,7 +8,6 @@ mod error;
 pub mod fingerprint;
 pub mod fresh;
 pub mod hub;
-mod layers;
 pub mod network;
 pub mod packed;
 pub mod parameters;
@@ -20,7 +18,7 @@ pub mod tokenizing;
 pub mod weights;
 pub mod write;
 
-pub use bert_config::BertConfig;
+pub use architecture::{BertConfig, Transformer, TransformerConfig};
 pub use contract::Contract;
 pub use dropout::DropoutSites;
 pub use encoder::Encoder;

@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use temper_kernels::{LinearPrecision, is_fused, normalize, pool};
 
-use crate::bert::Bert;
+use crate::architecture::Transformer;
+use crate::architecture::layers::Linear;
 use crate::contract::{Contract, DenseSpec, ModuleSpec, PoolingSpec};
-use crate::layers::Linear;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
 
@@ -18,7 +18,7 @@ const TOKENS: usize = 128;
 #[derive(Module, Debug)]
 pub struct Network {
     /// Token ids to token vectors.
-    pub transformer: Bert,
+    pub transformer: Transformer,
     pub(crate) dense: Vec<Dense>,
 }
 
@@ -38,7 +38,7 @@ impl Network {
     /// A network of the contract's shapes whose values are loaded afterwards.
     pub(crate) fn empty(contract: &Contract, device: &Device) -> Self {
         Self {
-            transformer: Bert::empty(contract.transformer(), device),
+            transformer: contract.transformer().empty(device),
             dense: contract.dense().map(|spec| Dense::empty(spec, device)).collect(),
         }
     }
@@ -56,8 +56,8 @@ impl Network {
     ///
     /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
-    pub fn hidden_states(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        self.transformer.forward(contract.transformer(), batch, pass)
+    pub fn hidden_states(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        self.transformer.forward(batch, pass)
     }
 
     /// One vector a sequence, through the whole chain.
@@ -66,8 +66,9 @@ impl Network {
     /// - output: `[batch, full_dim]`
     pub fn forward(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
         let mut dense = self.dense.iter();
-        let rounded = (!is_fused(&self.transformer.device())).then(|| batch.rounded_up(TOKENS));
-        let hidden = self.hidden_states(contract, rounded.as_ref().unwrap_or(batch), pass);
+        let rounded =
+            (!is_fused(&self.transformer.word_table().val().device())).then(|| batch.rounded_up(TOKENS));
+        let hidden = self.hidden_states(rounded.as_ref().unwrap_or(batch), pass);
         contract.modules.iter().fold(hidden, |x, module| match module {
             ModuleSpec::Transformer(_) => x,
             ModuleSpec::Pooling(spec) => pooled(x, batch, spec),

@@ -37,6 +37,20 @@ impl PackedBatch {
         Self { input, offsets: self.offsets.clone() }
     }
 
+    /// The input with positions as RoBERTa numbers them: from behind `padding` on, with the padding token itself, should
+    /// a text spell it, not counted and at `padding`.
+    pub(crate) fn numbered_after(&self, padding: u32) -> EmbedInput {
+        let mut input = self.input.clone();
+        for range in self.offsets.ranges() {
+            let mut last = padding;
+            for (position, id) in input.positions[range.clone()].iter_mut().zip(&input.ids[range]) {
+                last += u32::from(*id != padding);
+                *position = if *id == padding { padding } else { last };
+            }
+        }
+        input
+    }
+
     /// Number of sequences.
     pub fn batch(&self) -> usize {
         self.offsets.batch()

@@ -10,12 +10,14 @@ use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::{TruncationDirection, TruncationParams};
 
 use crate::Error;
-use crate::contract::TruncationSide;
+use crate::contract::{Contract, TruncationSide};
 
 /// A tokenizer with the contract's truncation.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Whether texts get special tokens.
+    special: bool,
     /// `tokenizer.json` as it is saved again.
     json: Value,
     /// `tokenizer_config.json` as it is saved again, or null.
@@ -35,7 +37,7 @@ impl Tokenizer {
             let json = serde_json::from_slice(&bytes)
                 .map_err(|source| Error::Json { path: file.clone(), source })?;
             let inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| error(&file, e))?;
-            Ok(Self { inner, json, config, path: file })
+            Ok(Self { inner, special: true, json, config, path: file })
         } else if vocabulary.is_file() {
             let text = std::fs::read(&vocabulary).map_err(Error::read(&vocabulary))?;
             let vocab = tokenizers::models::wordpiece::WordPiece::read_bytes(&text)
@@ -59,21 +61,18 @@ impl Tokenizer {
         let json = inner.to_string(false).map_err(|e| error(&path, e))?;
         let json =
             serde_json::from_str(&json).map_err(|source| Error::Json { path: path.clone(), source })?;
-        Ok(Self { inner, json, config, path })
+        Ok(Self { inner, special: true, json, config, path })
     }
 
-    /// Applies the contract: maximum length, side, lower-casing.
-    pub fn configure(
-        &mut self,
-        max_tokens: usize,
-        side: TruncationSide,
-        lower_case: bool,
-    ) -> Result<(), Error> {
-        let direction = match side {
+    /// Applies the contract: maximum length, side, special tokens; lower-casing if it was not done before.
+    pub fn configure(&mut self, contract: &Contract, lower_case: bool) -> Result<(), Error> {
+        self.special = !contract.is_static();
+        let direction = match contract.truncation_side {
             TruncationSide::Left => TruncationDirection::Left,
             TruncationSide::Right => TruncationDirection::Right,
         };
-        let truncation = TruncationParams { max_length: max_tokens, direction, ..Default::default() };
+        let truncation =
+            TruncationParams { max_length: contract.max_seq_length, direction, ..Default::default() };
         self.inner.with_truncation(Some(truncation)).map_err(|e| error(&self.path, e))?;
         self.inner.with_padding(None);
         if lower_case {
@@ -115,8 +114,8 @@ impl Tokenizer {
         let mut inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
         let encodings = match inputs.len() {
             // A batch would go through the thread pool, which for one text costs more than the text.
-            1 => tokenizer.encode_fast(inputs.remove(0), true).map(|encoding| vec![encoding]),
-            _ => tokenizer.encode_batch_fast(inputs, true),
+            1 => tokenizer.encode_fast(inputs.remove(0), self.special).map(|encoding| vec![encoding]),
+            _ => tokenizer.encode_batch_fast(inputs, self.special),
         };
         let encodings = encodings.map_err(|e| error(&self.path, e))?;
         Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())

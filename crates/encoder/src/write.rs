@@ -20,8 +20,13 @@ pub fn files(encoder: &Encoder, precision: Precision) -> Result<BTreeMap<String,
     let mut files = BTreeMap::new();
     let mut modules = Vec::new();
     let mut dense = encoder.network.dense.iter();
-    for (index, module) in contract.modules.iter().enumerate() {
+    // A static model's file implies the mean that follows.
+    let implied = usize::from(contract.is_static());
+    for (index, module) in contract.modules.iter().skip(implied).enumerate() {
         let (class, path) = match module {
+            ModuleSpec::Pooling(_) if contract.is_static() && index == 0 => {
+                ("StaticEmbedding", String::new())
+            }
             ModuleSpec::Transformer(_) => ("Transformer", String::new()),
             ModuleSpec::Pooling(spec) => {
                 let path = format!("{index}_Pooling");
@@ -46,14 +51,15 @@ pub fn files(encoder: &Encoder, precision: Precision) -> Result<BTreeMap<String,
         }));
     }
     files.insert("modules.json".into(), pretty(&Value::Array(modules)));
-    files.insert(
-        "sentence_bert_config.json".into(),
-        pretty(&json!({"max_seq_length": contract.max_seq_length, "do_lower_case": contract.lower_case})),
-    );
     files.insert("config_sentence_transformers.json".into(), pretty(&sentence_transformers_json(encoder)));
-    files.insert("config.json".into(), pretty(&transformer_json(encoder, precision)));
     files.insert("tokenizer.json".into(), pretty(&tokenizer_json(encoder)));
-    files.insert("tokenizer_config.json".into(), pretty(&tokenizer_config(encoder)));
+    if !contract.is_static() {
+        let settings =
+            json!({"max_seq_length": contract.max_seq_length, "do_lower_case": contract.lower_case});
+        files.insert("sentence_bert_config.json".into(), pretty(&settings));
+        files.insert("config.json".into(), pretty(&transformer_json(encoder, precision)));
+        files.insert("tokenizer_config.json".into(), pretty(&tokenizer_config(encoder)));
+    }
     let mut tensors = parameters::collect(&encoder.network.transformer);
     tensors.extend_from_slice(encoder.carried());
     files.insert("model.safetensors".into(), weight_file("model", tensors, precision)?);
@@ -132,6 +138,9 @@ fn transformer_json(encoder: &Encoder, precision: Precision) -> Value {
 /// The tokenizer with the contract's truncation, so that readers without a contract cut at the same place.
 fn tokenizer_json(encoder: &Encoder) -> Value {
     let mut value = encoder.tokenizer().json().clone();
+    if encoder.contract.is_static() {
+        return value;
+    }
     value["truncation"] = json!({
         "direction": match encoder.contract.truncation_side {
             TruncationSide::Left => "Left",

@@ -10,8 +10,9 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box_drop};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use temper_kernels::{
-    Activation, AdamW, EmbedInput, Offsets, Pool, adamw, add_norm, attention, embed_norm, joined_linear,
-    linear, normalize, pool, ranking_loss,
+    Activation, AdamW, Attend, EmbedInput, Gate, Offsets, Pool, Reach, Rotary, adamw, add, add_norm,
+    attention, embed, embed_norm, gated, head_norm, joined_linear, layer_norm, linear, normalize, pool,
+    ranking_loss, rms_norm, rotary,
 };
 
 const SEQUENCES: usize = 64;
@@ -19,6 +20,7 @@ const TOKENS: usize = 64 * 27;
 const DIM: usize = 384;
 const INNER: usize = 4 * DIM;
 const HEADS: usize = 12;
+const HEAD_DIM: usize = DIM / HEADS;
 const WORDS: usize = 30522;
 const EPS: f64 = 1e-12;
 
@@ -36,7 +38,7 @@ impl fmt::Display for Case {
     }
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 18] = [
     Case {
         name: "linear 384 to 1536, gelu",
         matrices: &[[TOKENS, DIM], [INNER, DIM]],
@@ -59,13 +61,64 @@ const CASES: [Case; 10] = [
         name: "attention, 12 heads",
         matrices: &[[TOKENS, 3 * DIM]],
         vectors: &[],
-        op: |x, _| attention(x[0].clone(), &offsets(), HEADS, None),
+        op: |x, _| attention(x[0].clone(), None, &offsets(), &Attend::new(HEADS, HEADS, HEAD_DIM), None),
+    },
+    Case {
+        name: "attention, 12 heads, 4 of keys, local",
+        matrices: &[[TOKENS, 5 * DIM / 3]],
+        vectors: &[],
+        op: |x, _| {
+            let attend = Attend { reach: Reach::local(8), ..Attend::new(HEADS, HEADS / 3, HEAD_DIM) };
+            attention(x[0].clone(), None, &offsets(), &attend, None)
+        },
+    },
+    Case {
+        name: "rotary, 24 of 36 heads",
+        matrices: &[[TOKENS, 3 * DIM]],
+        vectors: &[],
+        op: |x, _| rotary(x[0].clone(), &angles(), 2 * HEADS, HEAD_DIM),
+    },
+    Case {
+        name: "head_norm, 24 of 36 heads",
+        matrices: &[[TOKENS, 3 * DIM]],
+        vectors: &[HEAD_DIM, HEAD_DIM],
+        op: |x, v| head_norm(x[0].clone(), v[0].clone(), v[1].clone(), HEADS, HEADS, EPS),
+    },
+    Case {
+        name: "gated 2 x 1536, gelu",
+        matrices: &[[TOKENS, 2 * INNER]],
+        vectors: &[],
+        op: |x, _| gated(x[0].clone(), Activation::Gelu, Gate::First),
+    },
+    Case {
+        name: "add",
+        matrices: &[[TOKENS, DIM], [TOKENS, DIM]],
+        vectors: &[],
+        op: |x, _| add(x[0].clone(), x[1].clone(), None),
+    },
+    Case {
+        name: "layer_norm",
+        matrices: &[[TOKENS, DIM]],
+        vectors: &[DIM, DIM],
+        op: |x, v| layer_norm(x[0].clone(), v[0].clone(), v.get(1).cloned(), EPS),
+    },
+    Case {
+        name: "rms_norm",
+        matrices: &[[TOKENS, DIM]],
+        vectors: &[DIM],
+        op: |x, v| rms_norm(x[0].clone(), v[0].clone(), EPS),
     },
     Case {
         name: "add_norm",
         matrices: &[[TOKENS, DIM], [TOKENS, DIM]],
         vectors: &[DIM, DIM],
-        op: |x, v| add_norm(x[0].clone(), x[1].clone(), v[0].clone(), v[1].clone(), EPS, None),
+        op: |x, v| add_norm(x[0].clone(), x[1].clone(), v[0].clone(), v.get(1).cloned(), EPS, None),
+    },
+    Case {
+        name: "embed",
+        matrices: &[[WORDS, DIM]],
+        vectors: &[],
+        op: |x, _| embed(x[0].clone(), &embed_input().ids, None),
     },
     Case {
         name: "embed_norm",
@@ -73,7 +126,7 @@ const CASES: [Case; 10] = [
         vectors: &[DIM, DIM],
         op: |x, v| {
             let [word, position, token_type] = [0, 1, 2].map(|i| x[i].clone());
-            let [gamma, beta] = [0, 1].map(|i| v[i].clone());
+            let (gamma, beta) = (v[0].clone(), v.get(1).cloned());
             embed_norm(word, Some(position), Some(token_type), &embed_input(), gamma, beta, EPS, None, None)
         },
     },
@@ -101,6 +154,10 @@ fn offsets() -> Offsets {
     Offsets::from_lengths([TOKENS / SEQUENCES; SEQUENCES])
 }
 
+fn angles() -> Rotary {
+    Rotary::new(&[0.1; HEAD_DIM / 2], 1.0, &embed_input().positions)
+}
+
 fn embed_input() -> EmbedInput {
     let tokens = 0..TOKENS as u32;
     EmbedInput {
@@ -113,7 +170,7 @@ fn embed_input() -> EmbedInput {
 impl Case {
     /// Tokens, or examples.
     fn rows(&self) -> ItemsCount {
-        ItemsCount::new(if self.name == "embed_norm" { TOKENS } else { self.matrices[0][0] })
+        ItemsCount::new(if self.name.starts_with("embed") { TOKENS } else { self.matrices[0][0] })
     }
 
     fn run(&self, device: Device) -> impl Fn() -> Tensor<2> + Sync {

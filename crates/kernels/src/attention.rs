@@ -1,9 +1,11 @@
 //! Attention within each sequence of a packed batch.
 //!
-//! One task per (sequence, head); a task walks its queries in blocks, so the score matrix never exists whole. The
-//! backward pass keeps only q, k, v, the output and one log-sum-exp per query and head, and computes the
-//! probabilities again (Dao et al. 2022, FlashAttention). Each task writes its own rows and columns: no atomics, and
-//! no order that could change.
+//! One task per sequence and head; a task walks its queries in blocks, each with the keys that it sees, so the score
+//! matrix never exists whole. The backward pass keeps only q, k, v, the output and one log-sum-exp per query and head,
+//! and computes the probabilities again (Dao et al. 2022, FlashAttention). Each task writes its own rows and columns:
+//! no atomics, and no order that could change.
+
+use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -12,8 +14,9 @@ use crate::dropout::Sampler;
 use crate::fused::{Forward, dims, elements, tensor};
 use crate::gemm::{Tile, Tiles, View, multiply};
 use crate::math;
+use crate::norm::add_row;
 use crate::simd::vectorised;
-use crate::{Dropout, Offsets};
+use crate::{Attend, Dropout, Offsets, Reach};
 
 /// Queries whose scores are held at once.
 const BLOCK: usize = 64;
@@ -25,87 +28,105 @@ const PARALLEL: usize = 1 << 16;
 #[derive(Clone)]
 pub(crate) struct Attention {
     pub(crate) offsets: Offsets,
-    pub(crate) heads: usize,
+    pub(crate) attend: Attend,
     pub(crate) dropout: Option<Dropout>,
 }
 
-/// One task: the rows of a sequence, the columns of a head.
+/// One task: the rows of a sequence, the columns of some query heads with the same keys and values.
 struct Task {
-    head: usize,
+    heads: Range<usize>,
     start: usize,
     length: usize,
-    column: usize,
-    /// Index of the task's first probability in the dropout mask.
+    /// Index of the sequence's first probability in the dropout mask.
     first: u64,
 }
 
-impl Attention {
-    /// One task per (sequence, head) that has tokens.
-    fn tasks(&self, head_dim: usize) -> Vec<Task> {
-        let mut first = 0;
-        let mut tasks = Vec::with_capacity(self.offsets.batch() * self.heads);
-        for range in self.offsets.ranges().filter(|range| !range.is_empty()) {
-            let length = range.len();
-            for head in 0..self.heads {
-                tasks.push(Task { head, start: range.start, length, column: head * head_dim, first });
-                first += (length * length) as u64;
-            }
-        }
-        tasks
+impl Task {
+    /// Blocks of queries, each with the keys that it sees.
+    fn blocks(&self, reach: Reach) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let length = self.length;
+        let queries = (0..length).step_by(BLOCK).map(move |block| block..(block + BLOCK).min(length));
+        queries.map(move |queries| (queries.clone(), reach.keys(queries, length)))
     }
 
-    /// Calls `task` for every task, on all threads where that is worth while; `scratch` is kept within a thread.
-    fn run<S: Default>(&self, head_dim: usize, task: impl Fn(&mut S, &Task) + Send + Sync) {
-        let tasks = self.tasks(head_dim);
-        let work: usize = self.offsets.lengths().map(|length| length * length * self.heads).sum();
+    /// The index of a probability in the dropout mask.
+    fn index(&self, head: usize, query: usize, key: usize) -> u64 {
+        self.first + ((head * self.length + query) * self.length + key) as u64
+    }
+}
+
+impl Attention {
+    /// Calls `task` for every sequence that has tokens and every `heads` query heads, on all threads where that is
+    /// worth while, and returns what it returned, in that order; `scratch` is kept within a thread.
+    fn run<S: Default, R: Send>(
+        &self,
+        heads: usize,
+        task: impl Fn(&mut S, &Task) -> R + Send + Sync,
+    ) -> Vec<R> {
+        let mut work = 0;
+        let mut tasks = Vec::with_capacity(self.offsets.batch() * self.attend.heads);
+        for range in self.offsets.ranges().filter(|range| !range.is_empty()) {
+            let (start, length) = (range.start, range.len());
+            for head in (0..self.attend.heads).step_by(heads) {
+                tasks.push(Task { heads: head..head + heads, start, length, first: work as u64 });
+            }
+            work += self.attend.heads * length * length;
+        }
         if work < PARALLEL {
             let mut scratch = S::default();
-            for t in &tasks {
-                task(&mut scratch, t);
-            }
+            tasks.iter().map(|t| task(&mut scratch, t)).collect()
         } else {
-            tasks.par_iter().for_each_init(S::default, task);
+            tasks.par_iter().map_init(S::default, task).collect()
         }
     }
 
-    /// `[q | k | v]`, side by side, to the attended values.
+    /// Where the queries of a head, its keys and its values begin in a row.
+    fn columns(&self, head: usize, head_dim: usize) -> [usize; 3] {
+        let Attend { heads, kv_heads, .. } = self.attend;
+        let shared = heads + head / self.attend.group();
+        [head, shared, shared + kv_heads].map(|place| place * head_dim)
+    }
+
+    /// `[q | k | v]`, side by side, and perhaps the bias, to the attended values.
     pub(crate) fn forward(self, mut inputs: Vec<FlexTensor>, track: bool) -> Forward {
         let input = inputs.swap_remove(0);
+        let bias = inputs.pop();
+        let Attend { heads, scale, reach, .. } = self.attend;
         let [tokens, stride] = dims(&input);
-        let width = stride / 3;
-        let head_dim = width / self.heads;
+        let head_dim = self.attend.head_dim(stride);
+        let width = heads * head_dim;
         let qkv = elements(&input);
+        let by_distance = bias.as_ref().map(Bias::new);
         let sampler = self.dropout.map(|dropout| dropout.sampler());
-        let scale = 1.0 / (head_dim as f32).sqrt();
         let mut output: Vec<f32> = Vec::with_capacity(tokens * width);
-        let mut log_sums = vec![0.0; tokens * self.heads];
+        let mut log_sums = vec![0.0; tokens * heads];
         let output_tiles = Tiles::spare(&mut output, width);
         let log_sum_tiles = Tiles::new(&mut log_sums, tokens);
-        self.run(head_dim, |scores: &mut Vec<f32>, task| {
-            let Task { head, start, length, column, first } = *task;
-            let part = |row, rows, which| {
-                View::new(slice_at(qkv, row, which * width + column, stride), rows, head_dim, stride)
+        self.run(1, |scores: &mut Vec<f32>, task| {
+            let (head, start, length) = (task.heads.start, task.start, task.length);
+            let [q, k, v] = self.columns(head, head_dim);
+            let part = |rows: &Range<usize>, column| {
+                View::new(slice_at(qkv, start + rows.start, column, stride), rows.len(), head_dim, stride)
             };
             // SAFETY: no other task has this sequence and head.
             let mut log_sums = unsafe { log_sum_tiles.tile([head, start], 1, length) };
-            for block in (0..length).step_by(BLOCK) {
-                let queries = BLOCK.min(length - block);
-                scores.resize(queries * length, 0.0);
-                let (q, k) = (part(start + block, queries, Q), part(start, length, K));
-                multiply(&mut Tile::new(scores, queries, length), false, scale, q, k.t());
-                for (i, row) in scores.chunks_exact_mut(length).enumerate() {
-                    let index = first + ((block + i) * length) as u64;
-                    log_sums.row(0)[block + i] = softmax(row, sampler, index);
+            for (queries, keys) in task.blocks(reach) {
+                let (rows, columns) = (queries.len(), keys.len());
+                scores.resize(rows * columns, 0.0);
+                let mut tile = Tile::new(scores, rows, columns);
+                multiply(&mut tile, false, scale, part(&queries, q), part(&keys, k).t());
+                for (i, row) in queries.clone().zip(scores.chunks_exact_mut(columns)) {
+                    let seen = reach.keys(i..i + 1, length);
+                    let row = hide_others(row, &keys, &seen);
+                    if let Some(bias) = by_distance {
+                        add_row(row, bias.row(head, i, &seen));
+                    }
+                    log_sums.row(0)[i] = softmax(row, sampler, task.index(head, i, seen.start));
                 }
                 // SAFETY: as above, and blocks of queries are disjoint.
-                let mut output = unsafe { output_tiles.tile([start + block, column], queries, head_dim) };
-                multiply(
-                    &mut output,
-                    false,
-                    1.0,
-                    View::new(scores, queries, length, length),
-                    part(start, length, V),
-                );
+                let mut output = unsafe { output_tiles.tile([start + queries.start, q], rows, head_dim) };
+                let weights = View::new(scores, rows, columns, columns);
+                multiply(&mut output, false, 1.0, weights, part(&keys, v));
             }
         });
         // SAFETY: the tasks' rows and columns cover the output, and `multiply` wrote each of them.
@@ -114,76 +135,154 @@ impl Attention {
         let gradient = track.then(|| {
             let saved = output.clone();
             let backward = move |gradient: FlexTensor, wanted: &[bool]| {
-                vec![wanted[0].then(|| self.backward(&input, &saved, &log_sums, &gradient))]
+                let state = Saved { input, bias, output: saved, log_sums };
+                self.backward(&state, &gradient, wanted)
             };
             Box::new(backward) as _
         });
         Forward { output, gradient }
     }
 
-    fn backward(
-        &self,
-        input: &FlexTensor,
-        output: &FlexTensor,
-        log_sums: &[f32],
-        gradient: &FlexTensor,
-    ) -> FlexTensor {
-        let [tokens, width] = dims(output);
-        let (stride, head_dim) = (3 * width, width / self.heads);
-        let (qkv, output, d_output) = (elements(input), elements(output), elements(gradient));
+    fn backward(&self, saved: &Saved, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+        let Attend { scale, reach, .. } = self.attend;
+        let ([tokens, width], [_, stride]) = (dims(&saved.output), dims(&saved.input));
+        let head_dim = self.attend.head_dim(stride);
+        let (qkv, output, d_output) = (elements(&saved.input), elements(&saved.output), elements(gradient));
+        let by_distance = saved.bias.as_ref().map(Bias::new);
+        let wants_bias = wanted.get(1) == Some(&true);
         let sampler = self.dropout.map(|dropout| dropout.sampler());
-        let scale = 1.0 / (head_dim as f32).sqrt();
         let mut d_input: Vec<f32> = Vec::with_capacity(tokens * stride);
         let tiles = Tiles::spare(&mut d_input, stride);
-        self.run(head_dim, |(weights, d_weights): &mut (Vec<f32>, Vec<f32>), task| {
-            let Task { head, start, length, column, first } = *task;
-            let part = |row, rows, which| {
-                View::new(slice_at(qkv, row, which * width + column, stride), rows, head_dim, stride)
+        let biases = self.run(self.attend.group(), |scratch: &mut [Vec<f32>; 2], task| {
+            let [weights, d_weights] = scratch;
+            let (start, length) = (task.start, task.length);
+            let part = |rows: &Range<usize>, column| {
+                View::new(slice_at(qkv, start + rows.start, column, stride), rows.len(), head_dim, stride)
             };
-            let (k, v) = (part(start, length, K), part(start, length, V));
-            // SAFETY: no other task has this sequence and head.
-            let [mut dk, mut dv] =
-                [K, V].map(|which| unsafe { tiles.tile([start, which * width + column], length, head_dim) });
-            for block in (0..length).step_by(BLOCK) {
-                let (queries, at) = (BLOCK.min(length - block), start + block);
-                let q = part(at, queries, Q);
-                let d_rows = View::new(slice_at(d_output, at, column, width), queries, head_dim, width);
-                weights.resize(queries * length, 0.0);
-                d_weights.resize(queries * length, 0.0);
-                multiply(&mut Tile::new(weights, queries, length), false, scale, q, k.t());
-                multiply(&mut Tile::new(d_weights, queries, length), false, 1.0, d_rows, v.t());
-                for i in 0..queries {
-                    let row = (at + i) * width + column..(at + i) * width + column + head_dim;
-                    let span = i * length..(i + 1) * length;
-                    softmax_backward(
-                        &mut weights[span.clone()],
-                        &mut d_weights[span],
-                        log_sums[head * tokens + at + i],
-                        inner(&output[row.clone()], &d_output[row]),
-                        scale,
-                        sampler,
-                        first + ((block + i) * length) as u64,
-                    );
+            let tile = |rows: &Range<usize>, column| {
+                // SAFETY: no other task has this sequence and heads, and this one lets go of a tile before it takes
+                // another of the same columns.
+                unsafe { tiles.tile([start + rows.start, column], rows.len(), head_dim) }
+            };
+            let mut d_bias = vec![0.0; if wants_bias { task.heads.len() * (2 * length - 1) } else { 0 }];
+            let [_, k, v] = self.columns(task.heads.start, head_dim);
+            // Where every block sees every key, the first one writes what the others add to.
+            let mut accumulate = reach != Reach::ALL;
+            if accumulate {
+                for mut tile in [k, v].map(|column| tile(&(0..length), column)) {
+                    (0..length).for_each(|key| tile.row(key).fill(0.0));
                 }
-                let weights = View::new(weights, queries, length, length);
-                let d_scores = View::new(d_weights, queries, length, length);
-                // SAFETY: as above, and blocks of queries are disjoint.
-                let mut dq = unsafe { tiles.tile([at, column], queries, head_dim) };
-                multiply(&mut dq, false, 1.0, d_scores, k);
-                multiply(&mut dk, block > 0, 1.0, d_scores.t(), q);
-                multiply(&mut dv, block > 0, 1.0, weights.t(), d_rows);
             }
+            for head in task.heads.clone() {
+                let [column, ..] = self.columns(head, head_dim);
+                for (queries, keys) in task.blocks(reach) {
+                    let (rows, columns, at) = (queries.len(), keys.len(), start + queries.start);
+                    let q = part(&queries, column);
+                    let d_rows = View::new(slice_at(d_output, at, column, width), rows, head_dim, width);
+                    weights.resize(rows * columns, 0.0);
+                    d_weights.resize(rows * columns, 0.0);
+                    multiply(&mut Tile::new(weights, rows, columns), false, scale, q, part(&keys, k).t());
+                    multiply(
+                        &mut Tile::new(d_weights, rows, columns),
+                        false,
+                        1.0,
+                        d_rows,
+                        part(&keys, v).t(),
+                    );
+                    let both = weights.chunks_exact_mut(columns).zip(d_weights.chunks_exact_mut(columns));
+                    for (i, (weights, d_weights)) in queries.clone().zip(both) {
+                        let seen = reach.keys(i..i + 1, length);
+                        let weights = hide_others(weights, &keys, &seen);
+                        let d_weights = hide_others(d_weights, &keys, &seen);
+                        if let Some(bias) = by_distance {
+                            add_row(weights, bias.row(head, i, &seen));
+                        }
+                        let row = (start + i) * width + column..(start + i) * width + column + head_dim;
+                        softmax_backward(
+                            weights,
+                            d_weights,
+                            saved.log_sums[head * tokens + start + i],
+                            inner(&output[row.clone()], &d_output[row]),
+                            scale,
+                            sampler,
+                            task.index(head, i, seen.start),
+                        );
+                        if wants_bias {
+                            let place = by_distances(2 * length - 1, head - task.heads.start, i, &seen);
+                            add_row(&mut d_bias[place], d_weights);
+                        }
+                    }
+                    let weights = View::new(weights, rows, columns, columns);
+                    let d_scores = View::new(d_weights, rows, columns, columns);
+                    multiply(&mut tile(&queries, column), false, 1.0, d_scores, part(&keys, k));
+                    multiply(&mut tile(&keys, k), accumulate, 1.0, d_scores.t(), q);
+                    multiply(&mut tile(&keys, v), accumulate, 1.0, weights.t(), d_rows);
+                    accumulate = true;
+                }
+            }
+            d_bias
         });
         // SAFETY: the tasks' rows and columns of q, k and v cover it, and `multiply` wrote each of them.
         unsafe { d_input.set_len(tokens * stride) };
-        tensor(d_input, [tokens, stride])
+        let d_bias = saved.bias.as_ref().map(|bias| wants_bias.then(|| self.sum_biases(&biases, bias)));
+        std::iter::once(wanted[0].then(|| tensor(d_input, [tokens, stride]))).chain(d_bias).collect()
+    }
+
+    /// The gradient of the bias from each task's sums of the unscaled scores' gradient, in the order of tasks.
+    fn sum_biases(&self, sums: &[Vec<f32>], bias: &FlexTensor) -> FlexTensor {
+        let [heads, distances] = dims(bias);
+        let mut total = vec![0.0; heads * distances];
+        for (task, sums) in sums.iter().enumerate() {
+            let group = self.attend.group();
+            let first = task % self.attend.kv_heads * group;
+            let own = sums.len() / group;
+            for (head, sums) in (first..).zip(sums.chunks_exact(own)) {
+                add_row(&mut total[head * distances + (distances - own) / 2..][..own], sums);
+            }
+        }
+        tensor(total.iter().map(|x| x / self.attend.scale).collect(), [heads, distances])
     }
 }
 
-/// Places of the queries, keys and values side by side.
-const Q: usize = 0;
-const K: usize = 1;
-const V: usize = 2;
+/// What the backward pass needs.
+struct Saved {
+    input: FlexTensor,
+    bias: Option<FlexTensor>,
+    output: FlexTensor,
+    log_sums: Vec<f32>,
+}
+
+/// What is added to the scores of a head by the distance from query to key.
+#[derive(Clone, Copy)]
+struct Bias<'a> {
+    table: &'a [f32],
+    distances: usize,
+}
+
+impl<'a> Bias<'a> {
+    fn new(bias: &'a FlexTensor) -> Self {
+        Self { table: elements(bias), distances: dims(bias)[1] }
+    }
+
+    /// What is added to one query's scores of some keys.
+    fn row(self, head: usize, query: usize, keys: &Range<usize>) -> &'a [f32] {
+        &self.table[by_distances(self.distances, head, query, keys)]
+    }
+}
+
+/// Where the distances from a query to some keys lie in a table of so many distances a head, 0 in the middle.
+fn by_distances(distances: usize, head: usize, query: usize, keys: &Range<usize>) -> Range<usize> {
+    let first = head * distances + distances / 2 + keys.start - query;
+    first..first + keys.len()
+}
+
+/// Zeros in a row over `keys` where they are not `seen`; returns the part that is.
+fn hide_others<'a>(row: &'a mut [f32], keys: &Range<usize>, seen: &Range<usize>) -> &'a mut [f32] {
+    let seen = seen.start - keys.start..seen.end - keys.start;
+    row[..seen.start].fill(0.0);
+    row[seen.end..].fill(0.0);
+    &mut row[seen]
+}
 
 /// The elements from a row and column on.
 fn slice_at(x: &[f32], row: usize, column: usize, width: usize) -> &[f32] {
@@ -254,22 +353,25 @@ vectorised! {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{Device, Tensor, TensorData};
     use proptest::prelude::*;
 
-    use crate::testing::{assert_agree, assert_same_bytes, matrix};
-    use crate::{Dropout, Offsets, attention, plain};
+    use crate::testing::{assert_agree, assert_close, assert_same_bytes, matrix, values};
+    use crate::{Attend, Dropout, Offsets, Reach, attention, plain};
 
-    fn qkv(offsets: &Offsets, width: usize) -> [burn::tensor::TensorData; 1] {
-        [matrix(offsets.tokens(), 3 * width, 1)]
+    /// q, k and v; and a bias for sequences somewhat longer than the longest, if asked.
+    fn inputs(offsets: &Offsets, attend: &Attend, head_dim: usize, bias: bool) -> Vec<TensorData> {
+        let qkv = matrix(offsets.tokens(), (attend.heads + 2 * attend.kv_heads) * head_dim, 1);
+        let bias = bias.then(|| matrix(attend.heads, 2 * (offsets.max_length() + 3) - 1, 2));
+        std::iter::once(qkv).chain(bias).collect()
     }
 
-    fn check(lengths: &[usize], heads: usize, head_dim: usize, dropout: Option<Dropout>) {
+    fn check(lengths: &[usize], attend: &Attend, head_dim: usize, bias: bool, dropout: Option<Dropout>) {
         let offsets = Offsets::from_lengths(lengths.iter().copied());
         assert_agree(
-            &|x, _| attention(x[0].clone(), &offsets, heads, dropout),
-            &|x, _| plain::attention(x[0].clone(), &offsets, heads, dropout),
-            &qkv(&offsets, heads * head_dim),
+            &|x, _| attention(x[0].clone(), x.get(1).cloned(), &offsets, attend, dropout),
+            &|x, _| plain::attention(x[0].clone(), x.get(1).cloned(), &offsets, attend, dropout),
+            &inputs(&offsets, attend, head_dim, bias),
             &[],
         );
     }
@@ -278,42 +380,94 @@ mod tests {
 
     #[test]
     fn matches_plain_on_ragged_lengths() {
-        check(&[5, 1, 70, 0, 33, 64, 65], 3, 20, None);
-        check(&[5, 1, 70, 0, 33, 64, 65], 3, 20, DROPOUT);
-        check(&[1], 1, 7, DROPOUT);
+        for (kv_heads, bias) in [(3, false), (1, true)] {
+            let attend = Attend::new(3, kv_heads, 20);
+            check(&[5, 1, 70, 0, 33, 64, 65], &attend, 20, bias, None);
+            check(&[5, 1, 70, 0, 33, 64, 65], &attend, 20, bias, DROPOUT);
+        }
+        check(&[1], &Attend::new(1, 1, 7), 7, false, DROPOUT);
     }
 
     #[test]
     fn matches_plain_on_long_sequences() {
-        check(&[512, 3, 200], 2, 32, None);
-        check(&[300, 129], 2, 32, DROPOUT);
+        let attend = Attend::new(2, 2, 32);
+        check(&[512, 3, 200], &attend, 32, false, None);
+        check(&[300, 129], &attend, 32, false, DROPOUT);
+        for reach in [Reach::CAUSAL, Reach::local(40), Reach { left: Some(3), right: None }] {
+            check(&[300, 129], &Attend { reach, ..attend }, 32, true, DROPOUT);
+        }
+    }
+
+    #[test]
+    fn each_query_sees_what_is_within_reach() {
+        let device = Device::flex();
+        let offsets = Offsets::from_lengths([5]);
+        // Equal scores, and values that count: each output is the mean of the values seen.
+        let rows: Vec<f32> = (0..5).flat_map(|i| [0.0, 0.0, i as f32]).collect();
+        let qkv = Tensor::<2>::from_data(TensorData::new(rows, [5, 3]), &device);
+        let seen = |reach| {
+            let attend = Attend { reach, ..Attend::new(1, 1, 1) };
+            values(attention(qkv.clone(), None, &offsets, &attend, None))
+        };
+        assert_close(&seen(Reach::CAUSAL), &[0.0, 0.5, 1.0, 1.5, 2.0], "causal");
+        assert_close(&seen(Reach::local(1)), &[0.5, 1.0, 2.0, 3.0, 3.5], "local");
+        assert_close(&seen(Reach { left: Some(0), right: None }), &[2.0, 2.5, 3.0, 3.5, 4.0], "behind");
+    }
+
+    #[test]
+    fn a_fixed_bias_gets_no_gradient() {
+        let device = Device::flex().autodiff();
+        let offsets = Offsets::from_lengths([4, 3]);
+        let attend = Attend::new(2, 1, 3);
+        let [qkv, bias] = <[TensorData; 2]>::try_from(inputs(&offsets, &attend, 3, true)).expect("two");
+        let qkv = Tensor::<2>::from_data(qkv, &device).require_grad();
+        let bias = Tensor::<2>::from_data(bias, &device);
+        let output = attention(qkv.clone(), Some(bias.clone()), &offsets, &attend, None);
+        let gradients = output.square().sum().backward();
+        assert!(qkv.grad(&gradients).is_some() && bias.grad(&gradients).is_none());
     }
 
     #[test]
     fn same_bytes_at_any_thread_count() {
         let offsets = Offsets::from_lengths([5, 128, 1, 64, 65, 0, 17, 200]);
-        assert_same_bytes(&|x, _| attention(x[0].clone(), &offsets, 12, DROPOUT), &qkv(&offsets, 384), &[]);
+        let whole = Attend::new(12, 12, 32);
+        let local = Attend { reach: Reach::local(30), ..Attend::new(12, 4, 32) };
+        for (attend, bias) in [(whole, false), (local, true)] {
+            assert_same_bytes(
+                &|x, _| attention(x[0].clone(), x.get(1).cloned(), &offsets, &attend, DROPOUT),
+                &inputs(&offsets, &attend, 32, bias),
+                &[],
+            );
+        }
     }
 
     #[test]
     fn a_batch_without_tokens_is_empty() {
         let empty = || Tensor::<2>::zeros([0, 24], &Device::flex());
         for offsets in [Offsets::from_lengths([]), Offsets::from_lengths([0, 0])] {
-            assert_eq!(attention(empty(), &offsets, 2, None).dims(), [0, 8]);
+            for (kv_heads, width) in [(2, 8), (1, 12)] {
+                let attend = Attend::new(2, kv_heads, 4);
+                assert_eq!(attention(empty(), None, &offsets, &attend, None).dims(), [0, width]);
+            }
         }
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn matches_plain(
             lengths in prop::collection::vec(0usize..70, 1..5),
-            heads in 1usize..4,
+            [kv_heads, group] in [1usize..4, 1usize..4],
             head_dim in 1usize..40,
+            [left, right] in [prop::option::of(0usize..80), prop::option::of(0usize..80)],
+            bias: bool,
             probability in prop::option::of(0.0f32..0.9),
         ) {
             prop_assume!(lengths.iter().sum::<usize>() > 0);
-            check(&lengths, heads, head_dim, probability.map(|probability| Dropout { probability, key: 3 }));
+            let reach = Reach { left, right };
+            let attend = Attend { reach, ..Attend::new(kv_heads * group, kv_heads, head_dim) };
+            let dropout = probability.map(|probability| Dropout { probability, key: 3 });
+            check(&lengths, &attend, head_dim, bias, dropout);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Embedding rows summed, LayerNorm and dropout in one pass.
 
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
+use crate::embed::table_gradients;
 use crate::fused::{Forward, dims, elements, tensor};
-use crate::norm::{Affine, Normalised, add_row, drop_row, wanted_vectors};
-use crate::rows::CHUNK;
-use crate::{Dropout, RowGradient, RowSink};
+use crate::norm::{Affine, Kind, Normalised, add_row, drop_row, wanted_vectors};
+use crate::{Dropout, RowSink};
 
 /// The op's arguments beside its tensors.
 pub(crate) struct Embed {
@@ -19,16 +18,13 @@ pub(crate) struct Embed {
 }
 
 impl Embed {
-    /// `[tables.., gamma, beta]` to `dropout(LayerNorm(sum of the tables' rows))`.
-    pub(crate) fn forward(self, mut inputs: Vec<FlexTensor>, track: bool) -> Forward {
-        let pop = |inputs: &mut Vec<FlexTensor>| {
-            inputs.pop().expect("this is a bug: embed_norm has gamma and beta")
-        };
-        let (beta, gamma) = (pop(&mut inputs), pop(&mut inputs));
-        let (tables, lookups) = (inputs, self.lookups);
+    /// `[tables.., gamma, beta]` to `dropout(LayerNorm(sum of the tables' rows))`; there may be no beta.
+    pub(crate) fn forward(self, inputs: Vec<FlexTensor>, track: bool) -> Forward {
+        let lookups = self.lookups;
+        let (tables, vectors) = inputs.split_at(lookups.len());
         let (tokens, [_, width]) = (lookups[0].len(), dims(&tables[0]));
         let sampler = self.dropout.map(|dropout| dropout.sampler());
-        let affine = Affine::new(&gamma, &beta, self.eps);
+        let affine = Affine::new(Kind::Layer, vectors, self.eps);
         let slices: Vec<&[f32]> = tables.iter().map(elements).collect();
         let embed_row = |at: usize, row: &mut [f32], normalised: Option<&mut [f32]>| {
             for (table, lookup) in slices.iter().zip(&lookups) {
@@ -40,40 +36,16 @@ impl Embed {
             inverse
         };
         let mut output = vec![0.0; tokens * width];
-        let mut saved = Normalised::new(if track { tokens } else { 0 }, width);
-        if track {
-            let chunks = output.par_chunks_mut(CHUNK * width).zip(saved.rows.par_chunks_mut(CHUNK * width));
-            chunks.zip(saved.inverse.par_chunks_mut(CHUNK)).enumerate().for_each(
-                |(chunk, ((rows, normalised), inverse))| {
-                    let rows = rows.chunks_exact_mut(width).zip(normalised.chunks_exact_mut(width));
-                    for (i, ((row, normalised), inverse)) in rows.zip(inverse).enumerate() {
-                        *inverse = embed_row(chunk * CHUNK + i, row, Some(normalised));
-                    }
-                },
-            );
-        } else {
-            output.par_chunks_mut(CHUNK * width).enumerate().for_each(|(chunk, rows)| {
-                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                    embed_row(chunk * CHUNK + i, row, None);
-                }
-            });
-        }
+        let saved = Normalised::of(&mut output, width, track, embed_row);
         let shapes: Vec<[usize; 2]> = tables.iter().map(dims).collect();
         let gradient = track.then(|| {
+            let gamma = vectors[0].clone();
             let backward = move |mut gradient: FlexTensor, wanted: &[bool]| {
-                let sums = saved.backward(gradient.storage_mut(), elements(&gamma), sampler);
+                let rows = gradient.storage_mut();
+                let sums = saved.backward(rows, Kind::Layer, elements(&gamma), sampler);
                 let (want_tables, want_vectors) = wanted.split_at(lookups.len());
-                let sink = self.rows.filter(|_| want_tables[0]);
-                if let Some(sink) = &sink {
-                    sink.put(RowGradient::sum(elements(&gradient), &lookups[0], shapes[0][1]));
-                }
-                let tables = shapes.iter().zip(&lookups).zip(want_tables).enumerate();
-                let mut gradients: Vec<_> = tables
-                    .map(|(at, ((shape, lookup), wanted))| {
-                        let dense = *wanted && (at > 0 || sink.is_none());
-                        dense.then(|| scatter(elements(&gradient), lookup, *shape))
-                    })
-                    .collect();
+                let mut gradients =
+                    table_gradients(elements(&gradient), &shapes, &lookups, want_tables, self.rows);
                 gradients.extend(wanted_vectors(sums, want_vectors));
                 gradients
             };
@@ -81,16 +53,6 @@ impl Embed {
         });
         Forward { output: tensor(output, [tokens, width]), gradient }
     }
-}
-
-/// A table of zeros to which each token's gradient is added at its row, in token order.
-fn scatter(gradient: &[f32], lookup: &[u32], shape: [usize; 2]) -> FlexTensor {
-    let width = shape[1];
-    let mut table = vec![0.0; shape[0] * width];
-    for (row, &at) in gradient.chunks_exact(width).zip(lookup) {
-        add_row(&mut table[at as usize * width..(at as usize + 1) * width], row);
-    }
-    tensor(table, shape)
 }
 
 #[cfg(test)]
@@ -125,12 +87,12 @@ mod tests {
 
     /// The op as the test helpers take it: the tables as matrices, gamma and beta as vectors.
     fn with_tables<'a>(
-        op: impl Fn(Tensor<2>, Option<Tensor<2>>, Option<Tensor<2>>, Tensor<1>, Tensor<1>) -> Tensor<2>
+        op: impl Fn(Tensor<2>, Option<Tensor<2>>, Option<Tensor<2>>, Tensor<1>, Option<Tensor<1>>) -> Tensor<2>
         + Sync
         + 'a,
     ) -> BoxedOp<'a> {
         Box::new(move |x, v| {
-            op(x[0].clone(), x.get(1).cloned(), x.get(2).cloned(), v[0].clone(), v[1].clone())
+            op(x[0].clone(), x.get(1).cloned(), x.get(2).cloned(), v[0].clone(), v.get(1).cloned())
         })
     }
 
@@ -141,6 +103,7 @@ mod tests {
         let plain = with_tables(|w, p, t, g, b| plain::embed_norm(w, p, t, &input, g, b, 1e-12, dropout));
         let (fused, plain): (TestOp<'_>, TestOp<'_>) = (&*fused, &*plain);
         assert_agree(fused, plain, &matrices[..tables], &vectors);
+        assert_agree(fused, plain, &matrices[..tables], &vectors[..1]);
     }
 
     #[test]
@@ -164,7 +127,10 @@ mod tests {
         let device = Device::flex();
         let (word, v) = (Tensor::<2>::zeros([9, 4], &device), Tensor::<1>::ones([4], &device));
         let input = EmbedInput { ids: Vec::new(), positions: Vec::new(), token_types: None };
-        assert_eq!(embed_norm(word, None, None, &input, v.clone(), v, 1e-12, None, None).dims(), [0, 4]);
+        assert_eq!(
+            embed_norm(word, None, None, &input, v.clone(), Some(v), 1e-12, None, None).dims(),
+            [0, 4]
+        );
     }
 
     /// The word table's gradient as a whole table, and whether autodiff had it, by one of three ways.
@@ -180,9 +146,9 @@ mod tests {
         let [g, b] = [0, 1].map(|i| Tensor::<1>::from_data(vectors[i].clone(), &device).require_grad());
         let (word, position) = (w.clone(), Some(p.clone()));
         let output = if fused {
-            embed_norm(word, position, None, input, g, b, 1e-12, DROPOUT, sink.clone())
+            embed_norm(word, position, None, input, g, Some(b), 1e-12, DROPOUT, sink.clone())
         } else {
-            plain::embed_norm(word, position, None, input, g, b, 1e-12, DROPOUT)
+            plain::embed_norm(word, position, None, input, g, Some(b), 1e-12, DROPOUT)
         };
         let weights = Tensor::from_data(matrix(input.ids.len(), width, 99), &device);
         let gradients = (output * weights).sum().backward();
@@ -212,8 +178,17 @@ mod tests {
         let word = Tensor::<2>::from_data(matrices[0].clone(), &device);
         let [g, b] = [0, 1].map(|i| Tensor::<1>::from_data(vectors[i].clone(), &device).require_grad());
         let sink = RowSink::default();
-        let output =
-            embed_norm(word, None, None, &input(9, false), g.clone(), b, 1e-12, None, Some(sink.clone()));
+        let output = embed_norm(
+            word,
+            None,
+            None,
+            &input(9, false),
+            g.clone(),
+            Some(b),
+            1e-12,
+            None,
+            Some(sink.clone()),
+        );
         assert!(g.grad(&output.sum().backward()).is_some());
         assert_eq!(sink.take(), None);
     }

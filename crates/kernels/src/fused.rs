@@ -16,6 +16,7 @@ use burn::backend::{
 };
 use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
+use rayon::prelude::*;
 
 use crate::device::without_autodiff;
 
@@ -169,6 +170,25 @@ pub(crate) fn contiguous(x: FlexTensor) -> FlexTensor {
 /// The elements of a contiguous f32 tensor.
 pub(crate) fn elements(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("this is a bug: fused ops take contiguous f32 tensors")
+}
+
+/// The elements of a contiguous f32 tensor, to be written: its own when nobody else holds them, else a copy that all
+/// threads make.
+pub(crate) fn writable(x: &mut FlexTensor) -> &mut [f32] {
+    /// Elements that one thread copies at a time.
+    const PART: usize = 1 << 16;
+    if !x.is_unique() {
+        let from = elements(x);
+        let mut copy = Vec::with_capacity(from.len());
+        let parts = copy.spare_capacity_mut()[..from.len()].par_chunks_mut(PART);
+        parts.zip(from.par_chunks(PART)).for_each(|(to, from)| {
+            to.write_copy_of_slice(from);
+        });
+        // SAFETY: the parts cover so many elements, and each was written.
+        unsafe { copy.set_len(from.len()) };
+        *x = tensor(copy, x.layout().shape().clone());
+    }
+    x.storage_mut()
 }
 
 /// Rows and columns of a matrix.

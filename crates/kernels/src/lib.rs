@@ -10,13 +10,18 @@
 #![allow(clippy::inline_always)]
 
 mod adamw;
+mod add;
 mod add_norm;
+mod attend;
 mod attention;
 mod device;
 mod dropout;
+mod embed;
 mod embed_norm;
 mod fused;
+mod gated;
 mod gemm;
+mod head_norm;
 mod int8;
 mod linear;
 mod mapped;
@@ -29,6 +34,7 @@ mod packed;
 mod plain;
 mod pooling;
 mod ranking;
+mod rotary;
 mod row_adamw;
 mod row_gradient;
 mod rows;
@@ -42,6 +48,7 @@ use burn::tensor::Tensor;
 
 use fused::fits;
 
+pub use attend::{Attend, Reach};
 pub use device::{DeviceName, Unusable, devices};
 pub use dropout::Dropout;
 pub use fused::is_fused;
@@ -49,6 +56,7 @@ pub use mapped::with_mapped;
 pub use memory::keep_pages;
 pub use offsets::Offsets;
 pub use packed::{LinearPrecision, PackedLinear};
+pub use rotary::Rotary;
 pub use row_adamw::{RowAdamW, Rows};
 pub use row_gradient::{RowGradient, RowSink};
 pub use scalar::Scalar;
@@ -68,6 +76,15 @@ pub enum Activation {
     Silu,
     /// `tanh(x)`.
     Tanh,
+}
+
+/// Which half of a gated layer is activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// `activation(first half) * second half`.
+    First,
+    /// `first half * activation(second half)`.
+    Second,
 }
 
 /// How a sequence's token vectors become one vector. A sequence without tokens gives zeros.
@@ -184,27 +201,155 @@ pub fn joined_linear(
     fused::run(inputs, move |inputs, track| linear::forward(inputs, layers, activation, track))
 }
 
-/// `softmax(q k^T / sqrt(head_dim)) v` within each sequence and head.
+/// Of two layers side by side, as [`joined_linear`] gives them, one activated and multiplied with the other.
+///
+/// # Shapes
+/// - x: `[tokens, 2 * width]`
+/// - output: `[tokens, width]`
+pub fn gated(x: Tensor<2>, activation: Activation, gate: Gate) -> Tensor<2> {
+    assert!(x.dims()[1].is_multiple_of(2), "this is a bug: a gate without its other half");
+    if !fits(&x) {
+        return plain::gated(x, activation, gate);
+    }
+    fused::run(vec![x.into_dispatch()], move |inputs, track| gated::forward(inputs, activation, gate, track))
+}
+
+/// `softmax(scale q k^T + bias) v` within each sequence and head, over the keys that a query sees.
+///
+/// What is added to the score of a query at `i` and a key at `j` is `bias[head][j - i + r - 1]`, where `r` is at least
+/// the longest sequence's length.
 ///
 /// Where the ops are not fused, tokens behind the last sequence's belong to none, and their output means nothing.
 ///
-/// Dropout acts on the probabilities; its element index runs over (sequence, head, query, key).
+/// Dropout acts on the probabilities; its element index runs over (sequence, query head, query, key).
 ///
 /// # Shapes
-/// - qkv: `[tokens, 3 * heads * head_dim]`: queries, keys and values side by side, as [`joined_linear`] gives them
+/// - qkv: `[tokens, (heads + 2 * kv_heads) * head_dim]`: queries, keys and values side by side, as [`joined_linear`]
+///   gives them
+/// - bias: `[heads, 2 * r - 1]`
 /// - output: `[tokens, heads * head_dim]`
-pub fn attention(qkv: Tensor<2>, offsets: &Offsets, heads: usize, dropout: Option<Dropout>) -> Tensor<2> {
+pub fn attention(
+    qkv: Tensor<2>,
+    bias: Option<Tensor<2>>,
+    offsets: &Offsets,
+    attend: &Attend,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    let Attend { heads, kv_heads, .. } = *attend;
     let [tokens, width] = qkv.dims();
-    assert!(width.is_multiple_of(3 * heads), "this is a bug: {width} columns in {heads} heads");
-    if !fits(&qkv) {
-        return plain::attention(qkv, offsets, heads, dropout);
+    assert!(heads.is_multiple_of(kv_heads), "this is a bug: {kv_heads} heads of keys for {heads} of queries");
+    assert!(width.is_multiple_of(heads + 2 * kv_heads), "this is a bug: {width} columns in {heads} heads");
+    if let Some([rows, distances]) = bias.as_ref().map(Tensor::dims) {
+        let enough = distances % 2 == 1 && distances / 2 + 1 >= offsets.max_length();
+        assert!(rows == heads && enough, "this is a bug: a bias of {rows} heads, {distances} distances");
+    }
+    if !(fits(&qkv) && bias.as_ref().is_none_or(fits)) {
+        return plain::attention(qkv, bias, offsets, attend, dropout);
     }
     assert_eq!(tokens, offsets.tokens(), "this is a bug: offsets of another batch");
-    let op = attention::Attention { offsets: offsets.clone(), heads, dropout };
-    fused::run(vec![qkv.into_dispatch()], move |inputs, track| op.forward(inputs, track))
+    let op = attention::Attention { offsets: offsets.clone(), attend: *attend, dropout };
+    let inputs = std::iter::once(qkv).chain(bias).map(Tensor::into_dispatch).collect();
+    fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
 
-/// `LayerNorm(dropout(x) + residual)`.
+/// Turns the first `heads` heads of each row (queries and keys) by their token's position; see [`Rotary`].
+///
+/// Dimension `f` of a head is paired with `frequencies + f` (transformers' `rotate_half`), and dimensions behind the
+/// pairs stay as they are.
+///
+/// # Shapes
+/// - qkv, output: `[tokens, heads or more * head_dim]`
+pub fn rotary(qkv: Tensor<2>, rotary: &Rotary, heads: usize, head_dim: usize) -> Tensor<2> {
+    let [tokens, width] = qkv.dims();
+    let fit = width.is_multiple_of(head_dim) && heads * head_dim <= width;
+    assert!(fit && 2 * rotary.frequencies() <= head_dim, "this is a bug: {width} columns in {heads} heads");
+    assert_eq!(tokens, rotary.positions().len(), "this is a bug: positions of another batch");
+    if !fits(&qkv) {
+        return plain::rotary(qkv, rotary, heads, head_dim);
+    }
+    let rotary = rotary.clone();
+    fused::run(vec![qkv.into_dispatch()], move |inputs, track| {
+        rotary::forward(inputs, rotary, heads, head_dim, track)
+    })
+}
+
+/// [`rms_norm`] of each head of queries and of keys, as they come before [`rotary`]; values stay as they are.
+///
+/// # Shapes
+/// - qkv, output: `[tokens, (heads + 2 * kv_heads) * head_dim]`
+/// - q_gamma, k_gamma: `[head_dim]`
+pub fn head_norm(
+    qkv: Tensor<2>,
+    q_gamma: Tensor<1>,
+    k_gamma: Tensor<1>,
+    heads: usize,
+    kv_heads: usize,
+    eps: f64,
+) -> Tensor<2> {
+    let [head_dim] = q_gamma.dims();
+    assert_eq!(qkv.dims()[1], (heads + 2 * kv_heads) * head_dim, "this is a bug: heads of another size");
+    if !(fits(&qkv) && fits(&q_gamma) && fits(&k_gamma)) {
+        return plain::head_norm(qkv, q_gamma, k_gamma, heads, kv_heads, eps);
+    }
+    let inputs = vec![qkv.into_dispatch(), q_gamma.into_dispatch(), k_gamma.into_dispatch()];
+    let op = head_norm::HeadNorm { heads, kv_heads, eps };
+    fused::run(inputs, move |inputs, track| op.forward(inputs, track))
+}
+
+/// `dropout(x)`.
+///
+/// # Shapes
+/// - x, output: `[tokens, dim]`
+pub fn drop(x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
+    if !fits(&x) {
+        return plain::drop(x, Some(dropout));
+    }
+    fused::run(vec![x.into_dispatch()], move |inputs, track| add::forward(inputs, Some(dropout), track))
+}
+
+/// `dropout(x) + residual`.
+///
+/// # Shapes
+/// - x, residual, output: `[tokens, dim]`
+pub fn add(x: Tensor<2>, residual: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+    if !(fits(&x) && fits(&residual)) {
+        return plain::add(x, residual, dropout);
+    }
+    assert_eq!(x.dims(), residual.dims(), "this is a bug: add of different shapes");
+    fused::run(vec![x.into_dispatch(), residual.into_dispatch()], move |inputs, track| {
+        add::forward(inputs, dropout, track)
+    })
+}
+
+/// `(x - mean) / sqrt(variance + eps) * gamma + beta` of each row.
+///
+/// # Shapes
+/// - x, output: `[tokens, dim]`
+/// - gamma, beta: `[dim]`
+pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Option<Tensor<1>>, eps: f64) -> Tensor<2> {
+    if !(fits(&x) && fits(&gamma) && beta.as_ref().is_none_or(fits)) {
+        return plain::layer_norm(x, gamma, beta, eps);
+    }
+    let mut inputs = vec![x.into_dispatch(), gamma.into_dispatch()];
+    inputs.extend(beta.map(Tensor::into_dispatch));
+    fused::run(inputs, move |inputs, track| norm::forward(inputs, norm::Kind::Layer, eps, track))
+}
+
+/// `x / sqrt(mean(x^2) + eps) * gamma` of each row.
+///
+/// # Shapes
+/// - x, output: `[tokens, dim]`
+/// - gamma: `[dim]`
+pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
+    if !(fits(&x) && fits(&gamma)) {
+        return plain::rms_norm(x, gamma, eps);
+    }
+    fused::run(vec![x.into_dispatch(), gamma.into_dispatch()], move |inputs, track| {
+        norm::forward(inputs, norm::Kind::Rms, eps, track)
+    })
+}
+
+/// [`layer_norm`] of `dropout(x) + residual`.
 ///
 /// # Shapes
 /// - x, residual: `[tokens, dim]`
@@ -214,17 +359,30 @@ pub fn add_norm(
     x: Tensor<2>,
     residual: Tensor<2>,
     gamma: Tensor<1>,
-    beta: Tensor<1>,
+    beta: Option<Tensor<1>>,
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    if !(fits(&x) && fits(&residual) && fits(&gamma) && fits(&beta)) {
+    if !(fits(&x) && fits(&residual) && fits(&gamma) && beta.as_ref().is_none_or(fits)) {
         return plain::add_norm(x, residual, gamma, beta, eps, dropout);
     }
     assert_eq!(x.dims(), residual.dims(), "this is a bug: add_norm of different shapes");
-    let inputs =
-        vec![x.into_dispatch(), residual.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch()];
+    let mut inputs = vec![x.into_dispatch(), residual.into_dispatch(), gamma.into_dispatch()];
+    inputs.extend(beta.map(Tensor::into_dispatch));
     fused::run(inputs, move |inputs, track| add_norm::forward(inputs, eps, dropout, track))
+}
+
+/// `word[ids]`. On CPU the gradient goes to `rows`, if given, and is none for autodiff.
+///
+/// # Shapes
+/// - word: `[vocabulary, dim]`
+/// - output: `[tokens, dim]`
+pub fn embed(word: Tensor<2>, ids: &[u32], rows: Option<RowSink>) -> Tensor<2> {
+    if !fits(&word) {
+        return plain::embed(word, ids);
+    }
+    let ids = ids.to_vec();
+    fused::run(vec![word.into_dispatch()], move |inputs, track| embed::forward(inputs, ids, rows, track))
 }
 
 /// `dropout(LayerNorm(word[ids] + position[positions] + token_type[token_types]))`, as BERT embeds.
@@ -242,7 +400,7 @@ pub fn embed_norm(
     token_type: Option<Tensor<2>>,
     input: &EmbedInput,
     gamma: Tensor<1>,
-    beta: Tensor<1>,
+    beta: Option<Tensor<1>>,
     eps: f64,
     dropout: Option<Dropout>,
     rows: Option<RowSink>,
@@ -252,7 +410,7 @@ pub fn embed_norm(
         .into_iter()
         .flatten()
         .all(fits);
-    if !(tables_fit && fits(&gamma) && fits(&beta)) {
+    if !(tables_fit && fits(&gamma) && beta.as_ref().is_none_or(fits)) {
         let token_type = token_type.map(|(table, _)| table);
         return plain::embed_norm(word, position, token_type, input, gamma, beta, eps, dropout);
     }
@@ -266,7 +424,7 @@ pub fn embed_norm(
         inputs.push(table.into_dispatch());
         lookups.push(types.clone());
     }
-    inputs.extend([gamma.into_dispatch(), beta.into_dispatch()]);
+    inputs.extend(std::iter::once(gamma).chain(beta).map(Tensor::into_dispatch));
     let op = embed_norm::Embed { lookups, eps, dropout, rows };
     fused::run(inputs, move |inputs, track| op.forward(inputs, track))
 }
@@ -373,13 +531,29 @@ mod tests {
             token_types: Some(vec![0; 6]),
         };
         let (position, types) = (Some(of(4, 8, 5)), Some(of(1, 8, 6)));
-        let (gamma, beta) = (vector(1.0, 1), vector(0.0, 2));
-        let embedded = embed_norm(x.clone(), position, types, &input, gamma, beta, 1e-12, dropout, None);
+        let (gamma, beta) = (vector(1.0, 1), Some(vector(0.0, 2)));
+        let [first, second] = [0, 4].map(|start| gamma.clone().narrow(0, start, 2));
+        let embedded =
+            embed_norm(x.clone(), position, types, &input, gamma.clone(), beta.clone(), 1e-12, dropout, None);
+        let grouped = Attend { reach: Reach::local(1), ..Attend::new(4, 2, 1) };
+        let angles = Rotary::new(&[1.0], 1.0, &input.positions);
         vec![
             ("gelu", linear(x.clone(), of(5, 8, 3), None, Activation::Gelu)),
             ("relu", linear(x.clone(), of(8, 8, 3), Some(vector(0.0, 4)), Activation::Relu)),
-            ("attention", attention(Tensor::cat(vec![x.clone(); 3], 1), &offsets, 2, dropout)),
-            ("add_norm", add_norm(x.clone(), of(6, 8, 4), vector(1.0, 1), vector(0.0, 2), 1e-12, dropout)),
+            ("gated", gated(x.clone(), Activation::Silu, Gate::Second)),
+            (
+                "attention",
+                attention(Tensor::cat(vec![x.clone(); 3], 1), None, &offsets, &Attend::new(2, 2, 4), dropout),
+            ),
+            ("grouped attention", attention(x.clone(), Some(of(4, 9, 7)), &offsets, &grouped, dropout)),
+            ("rotary", rotary(x.clone(), &angles, 3, 2)),
+            ("head_norm", head_norm(x.clone(), first, second, 2, 1, 1e-6)),
+            ("drop", drop(x.clone(), Dropout { probability: 0.2, key: 9 })),
+            ("add", add(x.clone(), of(6, 8, 4), dropout)),
+            ("layer_norm", layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-12)),
+            ("rms_norm", rms_norm(x.clone(), gamma.clone(), 1e-6)),
+            ("add_norm", add_norm(x.clone(), of(6, 8, 4), gamma, beta, 1e-12, dropout)),
+            ("embed", embed(x.clone(), &input.ids, None)),
             ("embed_norm", embedded),
             ("mean", pool(x.clone(), &offsets, Pool::Mean)),
             ("max", pool(x.clone(), &offsets, Pool::Max)),

@@ -12,6 +12,7 @@ use crate::Activation;
 use crate::fused::{Forward, contiguous, dims, elements, tensor};
 use crate::gemm::{Panels, Tiles, View, product};
 use crate::math;
+use crate::norm::multiply_by;
 use crate::rows::{CHUNK, add_in_order};
 use crate::simd::vectorised;
 
@@ -155,14 +156,6 @@ vectorised! {
     }
 }
 
-vectorised! {
-    fn multiply_by(x: &mut [f32], factors: &[f32]) {
-        for (x, y) in x.iter_mut().zip(factors) {
-            *x *= y;
-        }
-    }
-}
-
 /// An activation's value and derivative at one point.
 type Point = (f32, f32);
 
@@ -217,7 +210,7 @@ vectorised! {
 }
 
 vectorised! {
-    fn activate_and_differentiate(activation: Activation, row: &mut [f32], derivative: &mut [f32]) {
+    pub(crate) fn activate_and_differentiate(activation: Activation, row: &mut [f32], derivative: &mut [f32]) {
         let points = row.iter_mut().zip(derivative);
         match activation {
             Activation::Identity => points.for_each(|(_, d)| *d = 1.0),
@@ -231,14 +224,14 @@ vectorised! {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use burn::tensor::{Device, Tensor};
     use proptest::prelude::*;
 
     use crate::testing::{assert_agree, assert_close, assert_same_bytes, matrix, values, vector};
     use crate::{Activation, joined_linear, linear, plain};
 
-    const ALL: [Activation; 6] = [
+    pub(crate) const ALL: [Activation; 6] = [
         Activation::Identity,
         Activation::Gelu,
         Activation::GeluTanh,

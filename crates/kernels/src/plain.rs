@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
 
 use crate::dropout::MIX;
 use crate::ranking::EXCLUDED;
-use crate::{Activation, AdamW, Dropout, EmbedInput, Offsets, Pool};
+use crate::{Activation, AdamW, Attend, Dropout, EmbedInput, Gate, Offsets, Pool, Reach, Rotary};
 
 /// Added to a padded score before softmax or max: exp of it is exactly 0 in f32, and it is finite in f16.
 const MASKED: f32 = -6e4;
@@ -25,13 +25,26 @@ pub(crate) fn linear(
         Some(bias) => y + bias.unsqueeze(),
         None => y,
     };
+    activate(y, activation)
+}
+
+fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     match activation {
-        Activation::Identity => y,
-        Activation::Gelu => activation::gelu(y),
-        Activation::GeluTanh => activation::gelu_approximate(y),
-        Activation::Relu => activation::relu(y),
-        Activation::Silu => activation::silu(y),
-        Activation::Tanh => activation::tanh(y),
+        Activation::Identity => x,
+        Activation::Gelu => activation::gelu(x),
+        Activation::GeluTanh => activation::gelu_approximate(x),
+        Activation::Relu => activation::relu(x),
+        Activation::Silu => activation::silu(x),
+        Activation::Tanh => activation::tanh(x),
+    }
+}
+
+pub(crate) fn gated(x: Tensor<2>, activation: Activation, gate: Gate) -> Tensor<2> {
+    let width = x.dims()[1] / 2;
+    let [first, second] = [0, width].map(|start| x.clone().narrow(1, start, width));
+    match gate {
+        Gate::First => activate(first, activation) * second,
+        Gate::Second => first * activate(second, activation),
     }
 }
 
@@ -47,14 +60,15 @@ pub(crate) fn joined_linear(
 
 pub(crate) fn attention(
     qkv: Tensor<2>,
+    bias: Option<Tensor<2>>,
     offsets: &Offsets,
-    heads: usize,
+    attend: &Attend,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     let device = qkv.device();
     let [tokens, joined] = qkv.dims();
     if offsets.tokens() == 0 {
-        return qkv.narrow(1, 0, joined / 3);
+        return qkv.narrow(1, 0, attend.heads * attend.head_dim(joined));
     }
     let buckets = Bucket::of(offsets);
     let mut scatter = vec![0; tokens];
@@ -63,19 +77,63 @@ pub(crate) fn attention(
         bucket.scatter(offsets, first, &mut scatter);
         first += bucket.slots();
     }
-    let outputs = buckets.iter().map(|bucket| bucket.attention(&qkv, offsets, heads, dropout)).collect();
-    Tensor::cat(outputs, 0).select(0, int_tensor(&scatter, &device))
+    let attended = |bucket: &Bucket| bucket.attention(&qkv, bias.as_ref(), offsets, attend, dropout);
+    Tensor::cat(buckets.iter().map(attended).collect(), 0).select(0, int_tensor(&scatter, &device))
+}
+
+pub(crate) fn rotary(qkv: Tensor<2>, rotary: &Rotary, heads: usize, head_dim: usize) -> Tensor<2> {
+    let ([tokens, width], frequencies) = (qkv.dims(), rotary.frequencies());
+    let positions = int_tensor(rotary.positions(), &qkv.device());
+    let [cos, sin] = rotary.tables().map(|table| {
+        let table = float_tensor(table.to_vec(), &qkv).reshape([table.len() / frequencies, frequencies]);
+        table.select(0, positions.clone()).reshape([tokens, 1, frequencies])
+    });
+    let all = qkv.reshape([tokens, width / head_dim, head_dim]);
+    let turned = all.clone().narrow(1, 0, heads);
+    let [x, y] = [0, frequencies].map(|start| turned.clone().narrow(2, start, frequencies));
+    let rest = turned.slice([0..tokens, 0..heads, 2 * frequencies..head_dim]);
+    let pair = [x.clone() * cos.clone() - y.clone() * sin.clone(), y * cos + x * sin];
+    let turned = Tensor::cat(pair.into_iter().chain([rest]).collect(), 2);
+    let others = all.slice([0..tokens, heads..width / head_dim, 0..head_dim]);
+    Tensor::cat(vec![turned, others], 1).reshape([tokens, width])
+}
+
+pub(crate) fn head_norm(
+    qkv: Tensor<2>,
+    q_gamma: Tensor<1>,
+    k_gamma: Tensor<1>,
+    heads: usize,
+    kv_heads: usize,
+    eps: f64,
+) -> Tensor<2> {
+    let ([tokens, _], [head_dim]) = (qkv.dims(), q_gamma.dims());
+    let mut parts =
+        qkv.split_with_sizes([heads, kv_heads, kv_heads].map(|heads| heads * head_dim).to_vec(), 1);
+    for (part, (heads, gamma)) in parts.iter_mut().zip([(heads, q_gamma), (kv_heads, k_gamma)]) {
+        let rows = part.clone().reshape([tokens * heads, head_dim]);
+        *part = rms_norm(rows, gamma, eps).reshape([tokens, heads * head_dim]);
+    }
+    Tensor::cat(parts, 1)
+}
+
+pub(crate) fn add(x: Tensor<2>, residual: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+    drop(x, dropout) + residual
 }
 
 pub(crate) fn add_norm(
     x: Tensor<2>,
     residual: Tensor<2>,
     gamma: Tensor<1>,
-    beta: Tensor<1>,
+    beta: Option<Tensor<1>>,
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
-    layer_norm(drop(x, dropout) + residual, gamma, beta, eps)
+    layer_norm(add(x, residual, dropout), gamma, beta, eps)
+}
+
+pub(crate) fn embed(word: Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    let ids = int_tensor(ids, &word.device());
+    word.select(0, ids)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -85,12 +143,12 @@ pub(crate) fn embed_norm(
     token_type: Option<Tensor<2>>,
     input: &EmbedInput,
     gamma: Tensor<1>,
-    beta: Tensor<1>,
+    beta: Option<Tensor<1>>,
     eps: f64,
     dropout: Option<Dropout>,
 ) -> Tensor<2> {
     let device = word.device();
-    let mut x = word.select(0, int_tensor(&input.ids, &device));
+    let mut x = embed(word, &input.ids);
     if let Some(position) = position {
         x = x + position.select(0, int_tensor(&input.positions, &device));
     }
@@ -100,13 +158,20 @@ pub(crate) fn embed_norm(
     drop(layer_norm(x, gamma, beta, eps), dropout)
 }
 
-fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<2> {
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = centred.clone().square().mean_dim(1);
-    centred / (variance + eps).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
+pub(crate) fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Option<Tensor<1>>, eps: f64) -> Tensor<2> {
+    let scaled = rms_norm(x.clone() - x.mean_dim(1), gamma, eps);
+    match beta {
+        Some(beta) => scaled + beta.unsqueeze(),
+        None => scaled,
+    }
 }
 
-fn drop(x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+pub(crate) fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
+    let mean_square = x.clone().square().mean_dim(1);
+    x / (mean_square + eps).sqrt() * gamma.unsqueeze()
+}
+
+pub(crate) fn drop(x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
     match dropout {
         Some(dropout) => {
             let shape = x.dims();
@@ -254,31 +319,82 @@ impl Bucket {
         float_tensor(mask, like)
     }
 
-    /// `[tokens, 3 * width]` to `[slots, width]`
+    /// `[tokens, queries, keys and values]` to `[slots, width]`
     fn attention(
         &self,
         qkv: &Tensor<2>,
+        bias: Option<&Tensor<2>>,
         offsets: &Offsets,
-        heads: usize,
+        attend: &Attend,
         dropout: Option<Dropout>,
     ) -> Tensor<2> {
-        let head_dim = qkv.dims()[1] / 3 / heads;
+        let Attend { heads, kv_heads, scale, reach } = *attend;
+        let (device, head_dim) = (qkv.device(), attend.head_dim(qkv.dims()[1]));
         let [q, k, v] = qkv
             .clone()
-            .select(0, int_tensor(&self.gather(offsets), &qkv.device()))
-            .reshape([self.count, self.length, 3 * heads, head_dim])
+            .select(0, int_tensor(&self.gather(offsets), &device))
+            .reshape([self.count, self.length, heads + 2 * kv_heads, head_dim])
             .swap_dims(1, 2)
-            .chunk(3, 1)
+            .split_with_sizes(vec![heads, kv_heads, kv_heads], 1)
             .try_into()
             .expect("this is a bug: q, k and v lie side by side");
-        let scores = q.matmul(k.transpose()) / (head_dim as f64).sqrt();
-        let mask = self.mask(offsets, &scores).reshape([self.count, 1, 1, self.length]);
+        // The query heads that share keys and values meet them as one.
+        let group = attend.group() * self.length;
+        let each = [self.count, heads, self.length, self.length];
+        let q = q.reshape([self.count, kv_heads, group, head_dim]);
+        let mut scores = q.matmul(k.transpose()).reshape(each) * scale;
+        if let Some(bias) = bias {
+            scores = scores + self.bias_of_pairs(bias);
+        }
+        let mut mask = self.mask(offsets, &scores).reshape([self.count, 1, 1, self.length]);
+        if reach != Reach::ALL {
+            // Once is enough: twice `MASKED` is infinite in f16.
+            mask = (mask + self.mask_beyond(reach, &scores)).clamp_min(MASKED);
+        }
         let mut weights = activation::softmax(scores + mask, 3);
         if let Some(dropout) = dropout {
-            let factors = factors(dropout, self.probability_index(offsets, heads, &qkv.device()), &weights);
+            let factors = factors(dropout, self.probability_index(offsets, heads, &device), &weights);
             weights = weights * factors;
         }
-        weights.matmul(v).swap_dims(1, 2).reshape([self.slots(), heads * head_dim])
+        let weights = weights.reshape([self.count, kv_heads, group, self.length]);
+        let attended = weights.matmul(v).reshape([self.count, heads, self.length, head_dim]);
+        attended.swap_dims(1, 2).reshape([self.slots(), heads * head_dim])
+    }
+
+    /// How far each key lies behind each query; before it, less than 0.
+    ///
+    /// # Shapes
+    /// - output: `[length, length]`, a row for each query
+    fn distances(&self, device: &Device) -> Tensor<2, Int> {
+        let places = Tensor::<1, Int>::arange(0..self.length as i64, device);
+        places.clone().reshape([1, self.length]) - places.reshape([self.length, 1])
+    }
+
+    /// What to add to the scores: nothing, or [`MASKED`] for keys that the query does not see.
+    ///
+    /// # Shapes
+    /// - output: `[1, 1, length, length]`
+    fn mask_beyond(&self, reach: Reach, like: &Tensor<4>) -> Tensor<4> {
+        let distances = self.distances(&like.device());
+        let furthest =
+            |steps: Option<usize>| steps.map_or(self.length, |steps| steps.min(self.length)) as i64;
+        let before = distances.clone().lower_elem(-furthest(reach.left));
+        let beyond = before.bool_or(distances.greater_elem(furthest(reach.right)));
+        (beyond.float().cast(like.dtype()) * MASKED).reshape([1, 1, self.length, self.length])
+    }
+
+    /// The bias of each query and key.
+    ///
+    /// # Shapes
+    /// - bias: `[heads, distances]`
+    /// - output: `[1, heads, length, length]`
+    fn bias_of_pairs(&self, bias: &Tensor<2>) -> Tensor<4> {
+        let [heads, distances] = bias.dims();
+        // Padding may lie further away than the bias goes.
+        let furthest = (distances / 2) as i64;
+        let index = self.distances(&bias.device()).clamp(-furthest, furthest) + furthest;
+        let index = index.reshape([self.length * self.length]);
+        bias.clone().select(1, index).reshape([1, heads, self.length, self.length])
     }
 
     /// Where each probability lies in the packed order (sequence, head, query, key), which dropout counts in. Those of
@@ -405,7 +521,7 @@ mod tests {
             x.resize(rows * 24, 7.0);
             let x = TensorData::new(x, [rows, 24]);
             let x = Tensor::<2>::from_data(x, &device().autodiff()).require_grad();
-            let hidden = attention(x.clone(), &offsets, 2, Some(DROPOUT));
+            let hidden = attention(x.clone(), None, &offsets, &Attend::new(2, 2, 4), Some(DROPOUT));
             let pooled: Vec<_> =
                 [Pool::Mean, Pool::Max, Pool::LastToken].map(|p| pool(hidden.clone(), &offsets, p)).into();
             let pooled = Tensor::cat(pooled, 1);

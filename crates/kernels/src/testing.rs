@@ -97,3 +97,11 @@ pub(crate) fn assert_same_bytes(op: TestOp<'_>, matrices: &[TensorData], vectors
         assert!(bits(run(threads)) == one, "{threads} threads differ from one");
     }
 }
+
+/// Asserts that an op which works in place leaves alone what others hold, and gives the same bytes where nobody does.
+pub(crate) fn assert_spares(op: impl Fn(Tensor<2>) -> Tensor<2>, x: TensorData) {
+    let held = Tensor::<2>::from_data(x.clone(), &Device::flex());
+    let shared = op(held.clone());
+    assert_eq!(held.to_data(), x);
+    assert_eq!(shared.into_data(), op(held).into_data());
+}

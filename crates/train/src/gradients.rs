@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 use temper_encoder::Network;
-use temper_encoder::parameters::file_name;
+use temper_encoder::parameters::Place;
 use temper_kernels::{RowGradient, Scalar, sum_of_squares};
 
 /// The gradient of one parameter.
@@ -41,8 +41,8 @@ pub struct NamedGradients(BTreeMap<String, Gradient>);
 impl NamedGradients {
     /// Adds a network's gradients; `word_rows` is what the forward pass's [`temper_encoder::Pass`] took.
     pub fn add(&mut self, network: &Network, gradients: Gradients, word_rows: Option<RowGradient>) {
-        let word_rows = word_rows.map(|rows| (network.transformer.word_table(), rows));
-        network.visit(&mut Taker { path: Vec::new(), gradients, word_rows, into: self });
+        let word_rows = word_rows.map(|rows| (network.transformer.word_table().id, rows));
+        network.visit(&mut Taker { place: Place::default(), gradients, word_rows, into: self });
     }
 
     /// The global L2 norm, the same bytes at any thread count.
@@ -65,19 +65,19 @@ impl NamedGradients {
 }
 
 struct Taker<'a> {
-    path: Vec<String>,
+    place: Place,
     gradients: Gradients,
     word_rows: Option<(ParamId, RowGradient)>,
     into: &'a mut NamedGradients,
 }
 
 impl ModuleVisitor for Taker<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.place.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -86,7 +86,7 @@ impl ModuleVisitor for Taker<'_> {
             None => param.val().grad_remove(&mut self.gradients).map(|g| Gradient::Dense(g.reshape([-1]))),
         };
         if let Some(gradient) = gradient {
-            self.into.add_one(file_name(&self.path), gradient);
+            self.into.add_one(self.place.name(), gradient);
         }
     }
 }

@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use temper_encoder::BertConfig;
+use temper_encoder::architecture::Shape;
 
 /// Bytes a run is expected to hold at its peak: weights, gradients (of the word table only the rows of a batch), two
 /// moments, and what the backward pass of the largest batch keeps. Calibrated against measured peaks of MiniLM-shaped encoders; an estimate, not a bound.
-pub fn estimate(config: &BertConfig, parameters: usize, tokens_per_batch: usize) -> u64 {
-    let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
+pub fn estimate(shape: &Shape, parameters: usize, tokens_per_batch: usize) -> u64 {
+    let (h, f) = (shape.hidden_size as u64, shape.intermediate_size as u64);
     let kept_per_layer = 4 * (10 * h + 2 * f);
     let in_flight = 4 * (6 * h + 3 * f);
-    let activations =
-        tokens_per_batch as u64 * (config.num_hidden_layers as u64 * kept_per_layer + in_flight);
-    let word_table = config.vocab_size as u64 * h;
+    let activations = tokens_per_batch as u64 * (shape.num_hidden_layers as u64 * kept_per_layer + in_flight);
+    let word_table = shape.vocab_size as u64 * h;
     4 * (4 * parameters as u64 - word_table) + activations + (60 << 20)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use temper_encoder::parameters::file_name;
+use temper_encoder::parameters::Place;
 use temper_kernels::{AdamW, RowAdamW, Rows, Scalar, adamw};
 
 use crate::config::{DecayGroups, TrainConfig};
@@ -78,7 +78,7 @@ impl Optimizer {
             gradient_scale: if let Scalar::Known(factor) = clip { factor as f32 } else { 1.0 },
         };
         network.map(&mut Updater {
-            path: Vec::new(),
+            place: Place::default(),
             gradients,
             states: &mut self.states,
             clip,
@@ -89,7 +89,7 @@ impl Optimizer {
 
     /// Gives these rows the updates that wait for them; who reads a row calls this first.
     pub fn catch_up<M: Module>(&mut self, network: M, rows: Rows<'_>) -> M {
-        network.map(&mut CatchUp { path: Vec::new(), states: &mut self.states, rows })
+        network.map(&mut CatchUp { place: Place::default(), states: &mut self.states, rows })
     }
 }
 
@@ -106,12 +106,19 @@ fn clip_factor(norm: &Scalar, max_norm: f64) -> Scalar {
 fn decays(name: &str, groups: DecayGroups) -> bool {
     match groups {
         DecayGroups::All => true,
-        DecayGroups::Weights => !name.ends_with("bias") && !name.contains("LayerNorm"),
+        DecayGroups::Weights => !name.ends_with("bias") && !is_norm(name),
     }
 }
 
+/// Whether a parameter is the scale or shift of a norm, by the last word of the layer's name in every architecture:
+/// `LayerNorm`, `layernorm`, `layer_norm`, `attn_norm`, `q_norm`, `norm1`, `mlp_ln`.
+fn is_norm(name: &str) -> bool {
+    let layer = name.rsplit('.').nth(1).unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+    layer.to_ascii_lowercase().ends_with("norm") || layer.ends_with("_ln")
+}
+
 struct Updater<'a> {
-    path: Vec<String>,
+    place: Place,
     gradients: NamedGradients,
     states: &'a mut BTreeMap<String, ParameterState>,
     /// In `step` already where it is known.
@@ -121,16 +128,16 @@ struct Updater<'a> {
 }
 
 impl ModuleMapper for Updater<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.place.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = file_name(&self.path);
+        let name = self.place.name();
         let Some(gradient) = self.gradients.remove(&name) else { return param };
         let weight_decay = if decays(&name, self.decay) { self.step.weight_decay } else { 0.0 };
         let step = AdamW { weight_decay, ..self.step };
@@ -178,22 +185,22 @@ fn updated<const D: usize>(
 }
 
 struct CatchUp<'a> {
-    path: Vec<String>,
+    place: Place,
     states: &'a mut BTreeMap<String, ParameterState>,
     rows: Rows<'a>,
 }
 
 impl ModuleMapper for CatchUp<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.place.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.states.get_mut(&file_name(&self.path)) {
+        match self.states.get_mut(&self.place.name()) {
             Some(ParameterState::Rows(state)) => param
                 .map(|tensor| Tensor::from_inner(state.catch_up(tensor.inner(), self.rows)).require_grad()),
             _ => param,
@@ -220,7 +227,17 @@ mod tests {
 
     #[test]
     fn biases_and_norms_are_spared() {
-        let spared = ["a.dense.bias", "a.LayerNorm.weight", "a.LayerNorm.bias"];
+        let norms = [
+            "a.LayerNorm",
+            "a.sa_layer_norm",
+            "a.input_layernorm",
+            "a.q_norm",
+            "a.norm1",
+            "a.attn_ln",
+            "norm",
+        ];
+        let mut spared: Vec<String> = norms.iter().map(|layer| format!("{layer}.weight")).collect();
+        spared.push("a.dense.bias".to_owned());
         assert!(spared.iter().all(|n| !decays(n, DecayGroups::Weights) && decays(n, DecayGroups::All)));
         assert!(decays("a.dense.weight", DecayGroups::Weights));
     }

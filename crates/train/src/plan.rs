@@ -85,7 +85,11 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         gradient_accumulation_steps: config.train.gradient_accumulation_steps,
         total_steps: order.total_steps(),
         negatives_per_anchor: prepared.loss.negatives_per_anchor(batch, dataset.kind),
-        memory_estimate: memory::estimate(encoder.contract.transformer(), parameters, tokens as usize),
+        memory_estimate: memory::estimate(
+            &encoder.contract.transformer().shape(),
+            parameters,
+            tokens as usize,
+        ),
         memory_available: memory::available(),
         prompts: prompts.iter().filter_map(|(c, p)| p.as_ref().map(|p| format!("{c}: {p:?}"))).collect(),
         from_scratch: config.model.fresh.is_some(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use temper_data::Dataset;
-use temper_encoder::contract::{ModuleSpec, POOL_NAMES, pool_from_name};
+use temper_encoder::contract::{POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, reference};
 use temper_runs::DataFile;
 
@@ -178,7 +178,7 @@ fn read_model(
     configure(loaded.encoder, config)
 }
 
-/// Puts the config's prompts and dropout into the contract.
+/// Puts the config's prompts into the contract.
 fn configure(encoder: Encoder, config: &Config) -> Result<Encoder, Error> {
     let mut contract: Contract = encoder.contract.clone();
     if !config.prompts.is_empty() {
@@ -187,16 +187,8 @@ fn configure(encoder: Encoder, config: &Config) -> Result<Encoder, Error> {
             contract.prompts.insert(name.to_owned(), prompt.clone().unwrap_or_default());
         }
     }
-    if let Some(dropout) = config.model.dropout {
-        if dropout >= 1.0 {
-            return Err(Error::Plan(format!("model.dropout is {dropout}, expected below 1")));
-        }
-        for module in &mut contract.modules {
-            if let ModuleSpec::Transformer(bert) = module {
-                bert.hidden_dropout_prob = dropout;
-                bert.attention_probs_dropout_prob = dropout;
-            }
-        }
+    if let Some(dropout) = config.model.dropout.filter(|dropout| *dropout >= 1.0) {
+        return Err(Error::Plan(format!("model.dropout is {dropout}, expected below 1")));
     }
     Ok(encoder.with_contract(contract)?)
 }

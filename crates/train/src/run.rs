@@ -249,7 +249,9 @@ impl<'a> Loop<'a> {
     fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> Tensor<1> {
         let contract = &self.job.prepared.encoder.contract;
         let stream = format!("dropout/{index}");
-        let dropout = DropoutSites::on(random::key(self.job.config.seed, &stream, self.state.step));
+        let config = &self.job.config;
+        let key = random::key(config.seed, &stream, self.state.step);
+        let dropout = DropoutSites::on(key, config.model.dropout);
         let pooled = self.learner.forward(contract, &batch.packed, dropout);
         let columns = split_columns(pooled, batch.text_ids.len());
         let input = LossInput { columns, labels: batch.labels.clone(), text_ids: batch.text_ids.clone() };

@@ -5,9 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
-use super::wanted::{INDEX, WEIGHTS, joined, optional};
+use super::wanted::{joined, optional};
 use super::{Error, HubId, Settings};
-use crate::weights::shards;
+use crate::weights;
 
 /// A model's place in the cache.
 pub(super) struct Place {
@@ -126,16 +126,17 @@ impl Place {
 fn is_loadable(snapshot: &Path, modules: Option<&[u8]>) -> bool {
     let root = modules.map_or(String::new(), transformer_folder);
     let has = |folder: &str, name: &str| snapshot.join(joined(folder, name)).is_file();
-    let weights = has(&root, WEIGHTS)
-        || shards(&snapshot.join(joined(&root, INDEX)))
-            .is_ok_and(|shards| !shards.is_empty() && shards.iter().all(|shard| has(&root, shard)));
+    let weights = |folder: &str| {
+        weights::files(&snapshot.join(folder))
+            .is_ok_and(|files| !files.is_empty() && files.iter().all(|file| file.is_file()))
+    };
     let heads = modules.map(entries).unwrap_or_default();
-    weights
+    weights(&root)
         && has(&root, "config.json")
         && has(&root, "tokenizer.json")
         && heads.iter().all(|(class, folder)| match class.as_str() {
             "Pooling" => has(folder, "config.json"),
-            "Dense" => has(folder, "config.json") && has(folder, WEIGHTS),
+            "Dense" => has(folder, "config.json") && weights(folder),
             _ => true,
         })
 }

@@ -8,7 +8,7 @@ use super::cache::{Place, State, transformer_folder};
 use super::client::{Client, configured, json_of};
 use super::download::Download;
 use super::listing::{Listing, Remote};
-use super::wanted::{joined, module_folders, optional, wanted};
+use super::wanted::{joined, module_folders, optional, wanted, weights};
 use super::{Error, Event, HubId, Listener, Settings};
 
 /// A model in the cache.
@@ -120,23 +120,15 @@ impl Pull<'_> {
 /// A model must be readable before its weights are worth downloading.
 fn check(id: &HubId, all: &BTreeSet<&str>, chosen: &[&str], root: &str) -> Result<(), Error> {
     let unusable = |problem: &str| Err(Error::Unusable { id: id.clone(), problem: problem.to_owned() });
-    let is_weights =
-        |path: &&str| path.ends_with(".safetensors") && path.rsplit_once('/').map_or("", |p| p.0) == root;
     if !chosen.contains(&joined(root, "config.json").as_str()) {
         return unusable(
             "holds no `config.json`, so it is no model of transformers or sentence-transformers",
         );
     }
-    if chosen.iter().any(is_weights) {
-        return Ok(());
+    match weights(all, root) {
+        Some(_) => Ok(()),
+        None => unusable("holds neither `model.safetensors` nor `pytorch_model.bin`"),
     }
-    if all.contains(joined(root, "pytorch_model.bin").as_str()) {
-        return unusable(
-            "holds its weights only as `pytorch_model.bin`, a pickle that temper does not execute; save it once as \
-             safetensors: SentenceTransformer(ID).save_pretrained(DIR)",
-        );
-    }
-    unusable("holds no `model.safetensors`")
 }
 
 /// A path as a URL has it.

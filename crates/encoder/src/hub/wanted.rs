@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::weights::{FORMATS, Format};
+
 /// Files that a model, its tokenizer and its modules are read from, here or by other libraries.
 const NAMES: [&str; 18] = [
     "README.md",
@@ -34,19 +36,24 @@ pub(super) fn optional(root: &str) -> [String; 4] {
     ]
 }
 
-/// One file of weights.
-pub(super) const WEIGHTS: &str = "model.safetensors";
-
-/// The list of the shards of weights.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+/// What the weights of the module in `folder` come as; none for a module that has none.
+pub(super) fn weights(all: &BTreeSet<&str>, folder: &str) -> Option<&'static Format> {
+    let has = |name| all.contains(joined(folder, name).as_str());
+    FORMATS.iter().find(|format| has(format.file) || has(format.index))
+}
 
 /// The files among `all` that the model with these module folders needs (`""` is the root).
 pub(super) fn wanted<'a>(all: &BTreeSet<&'a str>, folders: &[String]) -> Vec<&'a str> {
-    let single = |folder: &str| all.contains(joined(folder, WEIGHTS).as_str());
+    let is_weights = |folder: &str, name: &str| {
+        weights(all, folder).is_some_and(|format| {
+            let is_single = all.contains(joined(folder, format.file).as_str());
+            name == format.file
+                || !is_single && (name == format.index || sharded(name).as_deref() == Some(format.file))
+        })
+    };
     let is_wanted = |path: &&&str| {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        folders.iter().any(|f| f == folder)
-            && (NAMES.contains(&name) || name == WEIGHTS || is_sharded(name) && !single(folder))
+        folders.iter().any(|f| f == folder) && (NAMES.contains(&name) || is_weights(folder, name))
     };
     all.iter().filter(is_wanted).copied().collect()
 }
@@ -67,12 +74,13 @@ pub(super) fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// The index, or `model-00001-of-00002.safetensors`.
-fn is_sharded(name: &str) -> bool {
+/// `model.safetensors` for `model-00001-of-00002.safetensors`.
+fn sharded(name: &str) -> Option<String> {
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let shard = name.strip_prefix("model-").and_then(|rest| rest.strip_suffix(".safetensors"));
-    name == INDEX
-        || shard.and_then(|s| s.split_once("-of-")).is_some_and(|(part, of)| digits(part) && digits(of))
+    let (rest, extension) = name.rsplit_once('.')?;
+    let (rest, of) = rest.rsplit_once("-of-")?;
+    let (stem, part) = rest.rsplit_once('-')?;
+    (digits(part) && digits(of)).then(|| format!("{stem}.{extension}"))
 }
 
 #[cfg(test)]
@@ -111,9 +119,22 @@ mod tests {
 
     #[test]
     fn shards_come_with_their_index_unless_the_weights_are_there_in_one_file() {
-        let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", INDEX];
-        assert_eq!(of(&shards), shards);
-        assert_eq!(of(&[&shards[..], &[WEIGHTS]].concat()), [WEIGHTS]);
-        assert_eq!(of(&["model-best-of-three.safetensors"]), [""; 0]);
+        let [safetensors, torch] = [
+            ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", FORMATS[0].index],
+            ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", FORMATS[1].index],
+        ];
+        for (shards, format) in [(safetensors, &FORMATS[0]), (torch, &FORMATS[1])] {
+            assert_eq!(of(&shards), shards);
+            assert_eq!(of(&[&shards[..], &[format.file]].concat()), [format.file]);
+        }
+        assert_eq!(of(&[safetensors, torch].concat()), safetensors);
+        assert_eq!(of(&["model-best-of-three.safetensors", FORMATS[0].index]), [FORMATS[0].index]);
+    }
+
+    #[test]
+    fn a_pickle_comes_where_its_module_has_no_safetensors() {
+        let files =
+            ["2_Dense/pytorch_model.bin", "model.safetensors", "pytorch_model.bin", "training_args.bin"];
+        assert_eq!(of(&files), files[..2]);
     }
 }

@@ -10,6 +10,7 @@ use super::json::{json, optional, text};
 use super::module_config::{dense, pooling};
 use crate::Error;
 use crate::contract::{ModuleSpec, PoolingSpec};
+use crate::weights::{NamedTensor, table};
 
 /// The folders of a chain's modules.
 pub(super) struct Chain {
@@ -18,6 +19,8 @@ pub(super) struct Chain {
     pub(super) dense: Vec<PathBuf>,
     /// `sentence_bert_config.json`, or nothing.
     pub(super) settings: Value,
+    /// Of a static model.
+    pub(super) table: Option<NamedTensor>,
 }
 
 pub(super) enum Module {
@@ -44,6 +47,7 @@ pub(super) fn chain(
         modules: Vec::new(),
         dense: Vec::new(),
         settings: Value::Null,
+        table: None,
     };
     for entry in entries {
         let class = text(entry, "type").ok_or_else(|| Error::model(&list, "a module has no `type`"))?;
@@ -57,6 +61,13 @@ pub(super) fn chain(
                 chain.transformer = path;
                 Module::Transformer
             }
+            "StaticEmbedding" if chain.modules.is_empty() => {
+                chain.modules.push(Module::Transformer);
+                let table = table::read(&path)?;
+                let pooling = mean_of(&table);
+                (chain.table, chain.transformer) = (Some(table), path);
+                pooling
+            }
             "Pooling" => Module::Other(ModuleSpec::Pooling(pooling(&path.join("config.json"))?)),
             "Dense" => {
                 let spec = dense(&path.join("config.json"))?;
@@ -66,7 +77,7 @@ pub(super) fn chain(
             "Normalize" => Module::Other(ModuleSpec::Normalize),
             other => {
                 let problem = format!(
-                    "module `{other}` is not supported; known: Transformer, Pooling, Dense, Normalize"
+                    "module `{other}` is not supported; known: Transformer, StaticEmbedding, Pooling, Dense, Normalize"
                 );
                 return Err(Error::model(&list, problem));
             }
@@ -74,7 +85,7 @@ pub(super) fn chain(
         chain.modules.push(module);
     }
     if !matches!(chain.modules.first(), Some(Module::Transformer)) {
-        return Err(Error::model(&list, "the first module must be a Transformer"));
+        return Err(Error::model(&list, "the first module must be a Transformer or a StaticEmbedding"));
     }
     if !chain.modules.iter().any(|m| matches!(m, Module::Other(ModuleSpec::Pooling(_)))) {
         return Err(Error::model(&list, "the chain has no Pooling module, so it gives no vector a text"));
@@ -89,7 +100,11 @@ fn plain_chain(folder: &Path, options: &ReadOptions, warnings: &mut Vec<String>)
         let problem = "neither `modules.json` nor `config.json` here; is this a model folder?";
         return Err(Error::model(folder, problem));
     }
-    let dim = json(&config)?.get("hidden_size").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let fields = json(&config)?;
+    if text(&fields, "model_type") == Some("model2vec") {
+        return model2vec(folder, &fields);
+    }
+    let dim = fields.get("hidden_size").and_then(Value::as_u64).unwrap_or(0) as usize;
     let pool = options.pooling.unwrap_or_else(|| {
         warnings.push(format!(
             "`{}` is a plain transformers folder that does not say how to pool: mean pooling is a guess \
@@ -104,11 +119,36 @@ fn plain_chain(folder: &Path, options: &ReadOptions, warnings: &mut Vec<String>)
         modules: vec![Module::Transformer, Module::Other(pooling)],
         dense: Vec::new(),
         settings: optional(&folder.join("sentence_bert_config.json"))?,
+        table: None,
     })
+}
+
+/// A folder as model2vec writes it.
+fn model2vec(folder: &Path, config: &Value) -> Result<Chain, Error> {
+    let table = table::read(folder)?;
+    let mut modules = vec![Module::Transformer, mean_of(&table)];
+    if config.get("normalize").and_then(Value::as_bool).unwrap_or(false) {
+        modules.push(Module::Other(ModuleSpec::Normalize));
+    }
+    Ok(Chain {
+        transformer: folder.to_owned(),
+        modules,
+        dense: Vec::new(),
+        settings: Value::Null,
+        table: Some(table),
+    })
+}
+
+/// What follows the table of a static model without saying so.
+fn mean_of(table: &NamedTensor) -> Module {
+    Module::Other(ModuleSpec::Pooling(PoolingSpec { dim: table.shape[1], pools: vec![Pool::Mean] }))
 }
 
 /// A module path that stays inside the folder.
 fn inside<'a>(list: &Path, path: &'a str) -> Result<&'a str, Error> {
+    if path == "." {
+        return Ok("");
+    }
     let escapes = Path::new(path).components().any(|c| !matches!(c, std::path::Component::Normal(_)));
     if escapes {
         return Err(Error::model(list, format!("module path `{path}` leaves the model folder")));

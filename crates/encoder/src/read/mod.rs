@@ -6,21 +6,20 @@ mod chain;
 mod json;
 mod module_config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::Device;
-use serde_json::Value;
+use serde_json::{Value, json};
 use temper_kernels::Pool;
 use temper_vectors::Similarity;
 
-use crate::bert::Bert;
-use crate::bert_config::BertConfig;
+use crate::architecture::{Transformer, TransformerConfig};
 use crate::contract::{Contract, ModuleSpec, TruncationSide};
 use crate::encoder::Encoder;
 use crate::network::{Dense, Network};
 use crate::tokenizing::Tokenizer;
-use crate::weights::Weights;
+use crate::weights::{NamedTensor, Weights};
 use crate::{Error, parameters};
 
 use chain::{Chain, Module, chain};
@@ -48,18 +47,18 @@ pub struct Loaded {
 /// Reads the model in `folder`.
 pub fn read(folder: &Path, options: &ReadOptions, device: &Device) -> Result<Loaded, Error> {
     let mut warnings = Vec::new();
-    let chain = chain(folder, options, &mut warnings)?;
+    let mut chain = chain(folder, options, &mut warnings)?;
+    let table = chain.table.take();
     let root = &chain.transformer;
     let config_path = root.join("config.json");
-    let config = json(&config_path)?;
-    let model_type = text(&config, "model_type").unwrap_or("missing");
-    if model_type != "bert" {
-        return Err(Error::model(
-            &config_path,
-            format!("field `model_type` is `{model_type}`; this version of temper loads: bert"),
-        ));
-    }
-    let (bert, unknown) = BertConfig::from_json(&config_path, &config)?;
+    let config = match &table {
+        // Such a model has no config, or one that says nothing of its shape.
+        Some(NamedTensor { shape, .. }) => {
+            json!({"model_type": "model2vec", "vocab_size": shape[0], "hidden_size": shape[1]})
+        }
+        None => json(&config_path)?,
+    };
+    let (transformer, unknown) = TransformerConfig::from_json(&config_path, &config)?;
     if !unknown.is_empty() {
         warnings.push(format!(
             "`{}`: fields not known to temper: {}",
@@ -67,23 +66,28 @@ pub fn read(folder: &Path, options: &ReadOptions, device: &Device) -> Result<Loa
             unknown.join(", ")
         ));
     }
-    let contract = contract(folder, &chain, bert, options)?;
+    let contract = contract(folder, &chain, transformer, options)?;
     let tokenizer = tokenizer(root)?;
-    let bert = contract.transformer();
-    if tokenizer.vocab_size() > bert.vocab_size {
+    let vocab_size = contract.transformer().shape().vocab_size;
+    if tokenizer.vocab_size() > vocab_size {
         return Err(Error::model(
             root,
             format!(
                 "the tokenizer has {} tokens but `vocab_size` in config.json is {}; they belong to different models",
                 tokenizer.vocab_size(),
-                bert.vocab_size
+                vocab_size
             ),
         ));
     }
-    let mut weights = Weights::read(root)?;
-    weights.strip_prefix("bert.");
-    let transformer = parameters::load(Bert::empty(bert, device), &mut weights)?;
-    let carried = carried(weights)?;
+    let mut weights = match table {
+        Some(table) => Weights::from_tensors(root.join("model.safetensors"), std::iter::once(table)),
+        None => Weights::read(root)?,
+    };
+    for prefix in PREFIXES {
+        weights.strip_prefix(prefix);
+    }
+    let transformer = parameters::load(contract.transformer().empty(device), &mut weights)?;
+    let carried = carried(&transformer, weights)?;
     let dense = chain
         .dense
         .iter()
@@ -95,13 +99,19 @@ pub fn read(folder: &Path, options: &ReadOptions, device: &Device) -> Result<Loa
     Ok(Loaded { encoder, warnings })
 }
 
-/// Tensors that temper does not compute with but writes again (the pooler). A block or table that the config does
-/// not know is an error: the config would silently drop a part of the model.
-fn carried(weights: Weights) -> Result<Vec<crate::weights::NamedTensor>, Error> {
+/// What the names of the transformer's tensors begin with in models that were saved with a head.
+const PREFIXES: [&str; 6] = ["bert.", "roberta.", "distilbert.", "mpnet.", "new.", "model."];
+
+/// Tensors that temper does not compute with but writes again (the pooler). One that lies in a part of the transformer
+/// and has no place there is an error: the config would silently drop a part of the model.
+fn carried(transformer: &Transformer, weights: Weights) -> Result<Vec<NamedTensor>, Error> {
     let path = weights.path().to_owned();
+    let part = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let parts: BTreeSet<String> = parameters::names(transformer).iter().map(|name| part(name)).collect();
     let rest: Vec<_> = weights.rest().collect();
-    if let Some(t) = rest.iter().find(|t| t.name.starts_with("encoder.") || t.name.starts_with("embeddings."))
-    {
+    // Buffers that follow from the config.
+    let buffer = |name: &str| name.ends_with("inv_freq");
+    if let Some(t) = rest.iter().find(|t| parts.contains(&part(&t.name)) && !buffer(&t.name)) {
         return Err(Error::weights(
             &path,
             format!("tensor `{}` has no place in the model that config.json describes", t.name),
@@ -113,7 +123,7 @@ fn carried(weights: Weights) -> Result<Vec<crate::weights::NamedTensor>, Error> 
 fn contract(
     folder: &Path,
     chain: &Chain,
-    bert: BertConfig,
+    transformer: TransformerConfig,
     options: &ReadOptions,
 ) -> Result<Contract, Error> {
     let path = folder.join("config_sentence_transformers.json");
@@ -140,7 +150,7 @@ fn contract(
     let tokenizer_config = optional(&chain.transformer.join("tokenizer_config.json"))?;
     let from_tokenizer =
         tokenizer_config.get("model_max_length").and_then(Value::as_f64).unwrap_or(f64::INFINITY);
-    let positions = bert.max_position_embeddings;
+    let positions = transformer.shape().max_tokens;
     let own_limit = chain.settings.get("max_seq_length").and_then(Value::as_u64).map(|n| n as usize);
     let table = if from_tokenizer < positions as f64 { from_tokenizer as usize } else { positions };
     let max_seq_length = options.max_seq_length.or(own_limit).unwrap_or(table);
@@ -155,7 +165,7 @@ fn contract(
     let truncate_dim =
         options.truncate_dim.or_else(|| st.get("truncate_dim").and_then(Value::as_u64).map(|n| n as usize));
     let modules = chain.modules.iter().map(|module| match module {
-        Module::Transformer => ModuleSpec::Transformer(bert.clone()),
+        Module::Transformer => ModuleSpec::Transformer(transformer.clone()),
         Module::Other(spec) => spec.clone(),
     });
     let contract = Contract {
@@ -180,7 +190,7 @@ fn check_widths(folder: &Path, contract: &Contract) -> Result<(), Error> {
     let mut width = 0;
     for module in &contract.modules {
         let (name, takes, gives) = match module {
-            ModuleSpec::Transformer(c) => ("Transformer", width, c.hidden_size),
+            ModuleSpec::Transformer(c) => ("Transformer", width, c.shape().hidden_size),
             ModuleSpec::Pooling(p) => ("Pooling", p.dim, p.dim * p.pools.len()),
             ModuleSpec::Dense(d) => ("Dense", d.in_features, d.out_features),
             ModuleSpec::Normalize => ("Normalize", width, width),

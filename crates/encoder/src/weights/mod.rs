@@ -1,14 +1,25 @@
 //! Tensors of a weight file, whole or in shards, as f32.
 
+mod cursor;
+mod pickle;
+mod precision;
+mod safetensors;
+pub(crate) mod table;
+mod torch;
+mod zip;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
-use rayon::prelude::*;
-use safetensors::{Dtype, SafeTensors};
+use ::safetensors::Dtype;
 use temper_kernels::with_mapped;
 
 use crate::Error;
+
+use cursor::Problem;
+
+pub use self::precision::Precision;
+pub use self::safetensors::serialize;
 
 /// A tensor on its way between a file and the module.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,28 +42,69 @@ pub struct Weights {
 /// Shape and row-major values by name.
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-impl Weights {
-    /// Reads `model.safetensors` of a folder, or its shards.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
-        let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
-        if single.is_file() {
-            return Ok(Self { tensors: read_file(&single)?, path: single });
+/// A kind of weight files.
+pub(crate) struct Format {
+    /// Name of the one file.
+    pub(crate) file: &'static str,
+    /// Name of the list of shards.
+    pub(crate) index: &'static str,
+    parse: fn(&[u8]) -> Result<Tensors, Problem>,
+    dtypes: fn(&[u8]) -> Result<Vec<Dtype>, Problem>,
+}
+
+/// What weights may come as; what stands first is read where a folder has both.
+pub(crate) const FORMATS: [Format; 2] = [
+    Format {
+        file: "model.safetensors",
+        index: "model.safetensors.index.json",
+        parse: self::safetensors::parse,
+        dtypes: self::safetensors::dtypes,
+    },
+    Format {
+        file: "pytorch_model.bin",
+        index: "pytorch_model.bin.index.json",
+        parse: torch::parse,
+        dtypes: torch::dtypes,
+    },
+];
+
+/// The files that hold the weights of a folder, in one format; none where it has no weights.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    for format in &FORMATS {
+        let (file, index) = (folder.join(format.file), folder.join(format.index));
+        if file.is_file() {
+            return Ok(vec![file]);
         }
         if index.is_file() {
-            let mut tensors = BTreeMap::new();
-            for shard in shards(&index)? {
-                tensors.extend(read_file(&folder.join(shard))?);
-            }
-            return Ok(Self { path: index, tensors });
+            return Ok(shards(&index)?.iter().map(|shard| folder.join(shard)).collect());
         }
-        let problem = if folder.join("pytorch_model.bin").is_file() {
-            "holds only `pytorch_model.bin`, a pickle that temper does not execute; save it once as safetensors: \
-             SentenceTransformer(DIR).save_pretrained(NEW_DIR)"
-        } else {
-            "no `model.safetensors` here; is this a model folder?"
+    }
+    Ok(Vec::new())
+}
+
+/// The number format of the first float tensor of a weight file; none for a file that cannot be read.
+pub fn precision(path: &Path) -> Option<temper_vectors::Precision> {
+    parsed(path, format_of(path).dtypes).ok()?.into_iter().find_map(precision::of)
+}
+
+impl Weights {
+    /// Reads the weights of a folder, in one file or in shards.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let files = files(folder)?;
+        let path = match &files[..] {
+            [] => {
+                let [first, second] = FORMATS.map(|format| format.file);
+                let problem = format!("neither `{first}` nor `{second}` here; is this a model folder?");
+                return Err(Error::weights(folder, problem));
+            }
+            [file] => file.clone(),
+            _ => folder.to_owned(),
         };
-        Err(Error::weights(folder, problem))
+        let mut tensors = Tensors::new();
+        for file in files {
+            tensors.extend(parsed(&file, format_of(&file).parse)?);
+        }
+        Ok(Self { path, tensors })
     }
 
     /// Tensors that were made, not read.
@@ -108,7 +160,7 @@ fn old_name(name: &str) -> Option<String> {
 }
 
 /// File names of the shards an index lists; a name that leaves the folder is refused.
-pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
+fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -123,82 +175,14 @@ pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Tensors, Error> {
-    with_mapped(path, |bytes| parse(path, bytes)).map_err(Error::read(path))?
+/// The format of a file that holds weights; shards end as the one file does.
+fn format_of(path: &Path) -> &'static Format {
+    let [safetensors, torch] = &FORMATS;
+    if path.extension() == Path::new(torch.file).extension() { torch } else { safetensors }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Tensors, Error> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| {
-        Error::weights(path, format!("not a whole safetensors file ({e}); was the download or copy cut off?"))
-    })?;
-    let tensors = file.tensors().into_par_iter().filter_map(|(name, view)| {
-        let values = to_f32(view.dtype(), view.data())?;
-        Some((name, (view.shape().to_vec(), values)))
-    });
-    Ok(tensors.collect())
-}
-
-/// Little-endian floats of any width as f32; other types (position ids) are not weights.
-fn to_f32(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
-    Some(match dtype {
-        Dtype::F32 => bytemuck::pod_collect_to_vec(data),
-        Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Dtype::F64 => data
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
-            .collect(),
-        _ => return None,
-    })
-}
-
-/// Number format of written weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// 32-bit floats: what was trained, bit for bit.
-    #[default]
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// bfloat16.
-    Bf16,
-}
-
-impl Precision {
-    /// The name transformers gives it in `config.json`.
-    pub fn torch_name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-            Self::Bf16 => "bfloat16",
-        }
-    }
-
-    fn encode(self, values: &[f32]) -> (Dtype, Vec<u8>) {
-        match self {
-            Self::F32 => (Dtype::F32, bytemuck::cast_slice(values).to_vec()),
-            Self::F16 => (Dtype::F16, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
-            Self::Bf16 => {
-                (Dtype::BF16, values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect())
-            }
-        }
-    }
-}
-
-/// A safetensors file as transformers writes it, tensors in name order.
-pub fn serialize(
-    tensors: &[NamedTensor],
-    precision: Precision,
-) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let encoded: Vec<_> = tensors.iter().map(|t| (&t.name, &t.shape, precision.encode(&t.values))).collect();
-    let views = encoded
-        .iter()
-        .map(|(name, shape, (dtype, bytes))| {
-            safetensors::tensor::TensorView::new(*dtype, (*shape).clone(), bytes).map(|view| (*name, view))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata))
+fn parsed<T>(path: &Path, parse: fn(&[u8]) -> Result<T, Problem>) -> Result<T, Error> {
+    with_mapped(path, parse).map_err(Error::read(path))?.map_err(|problem| Error::weights(path, problem))
 }
 
 #[cfg(test)]
@@ -236,6 +220,31 @@ mod tests {
         let bytes = serialize(&[tensor("x.LayerNorm.gamma", &[2.0])], Precision::F32).unwrap();
         std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
         assert_eq!(Weights::read(folder.path()).unwrap().take("x.LayerNorm.weight", &[1]).unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn torch_files_are_read_whole_or_in_shards_where_there_are_no_safetensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let names =
+            || Weights::read(folder.path()).unwrap().rest().map(|tensor| tensor.name).collect::<Vec<_>>();
+        let missing = Weights::read(folder.path()).unwrap_err().to_string();
+        assert!(missing.contains("neither `model.safetensors` nor `pytorch_model.bin` here"), "{missing}");
+        let torch = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/torch/");
+        let [shards @ .., whole] = ["state_dict", "nested", "precisions"]
+            .map(|name| std::fs::read(format!("{torch}{name}.bin")).unwrap());
+        write("pytorch_model-00001-of-00002.bin", &shards[0]);
+        write("pytorch_model-00002-of-00002.bin", &shards[1]);
+        let map = r#"{"weight_map": {"weight": "pytorch_model-00001-of-00002.bin",
+            "bias": "pytorch_model-00001-of-00002.bin", "a": "pytorch_model-00002-of-00002.bin"}}"#;
+        write("pytorch_model.bin.index.json", map.as_bytes());
+        assert_eq!(names(), ["a", "bias", "weight"]);
+        write("pytorch_model.bin", &whole);
+        assert_eq!(names(), ["bfloat16", "float16", "float32", "float64"]);
+        let precision = precision(&folder.path().join("pytorch_model.bin"));
+        assert_eq!(precision, Some(temper_vectors::Precision::F16), "the first in the file");
+        write("model.safetensors", &serialize(&[tensor("first", &[1.0])], Precision::F32).unwrap());
+        assert_eq!(names(), ["first"]);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{Activation, LinearPrecision, PackedLinear, joined_linear, linear};
+use temper_kernels::{
+    Activation, Dropout, LinearPrecision, PackedLinear, add_norm, joined_linear, layer_norm, linear,
+};
 
 /// A lookup table, `[rows, dim]`.
 #[derive(Module, Debug)]
@@ -12,11 +14,17 @@ pub(crate) struct Table {
     pub(crate) weight: Param<Tensor<2>>,
 }
 
-/// Scale and shift of a `LayerNorm`.
+/// Scale and shift of a `LayerNorm`; some have no shift.
 #[derive(Module, Debug)]
 pub(crate) struct LayerNorm {
     pub(crate) weight: Param<Tensor<1>>,
-    pub(crate) bias: Param<Tensor<1>>,
+    bias: Option<Param<Tensor<1>>>,
+}
+
+/// Scale of an `RMSNorm`.
+#[derive(Module, Debug)]
+pub(crate) struct RmsNorm {
+    pub(crate) weight: Param<Tensor<1>>,
 }
 
 /// A linear layer; the weight is `[out, in]`, as weight files hold it.
@@ -57,7 +65,11 @@ impl Linear {
     }
 
     /// `[rows, in]` to `[rows, sum of out]`: several layers side by side, as one product.
-    pub(crate) fn forward_joined(layers: [&Self; 3], packed: &Packed, x: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn forward_joined<const N: usize>(
+        layers: [&Self; N],
+        packed: &Packed,
+        x: Tensor<2>,
+    ) -> Tensor<2> {
         match &packed.0 {
             Some(packed) => packed.forward(x, Activation::Identity),
             None => joined_linear(x, weights(&layers), biases(&layers), Activation::Identity),
@@ -87,10 +99,37 @@ impl Table {
 }
 
 impl LayerNorm {
-    pub(crate) fn empty(dim: usize, device: &Device) -> Self {
+    pub(crate) fn empty(dim: usize, bias: bool, device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([dim], device)),
-            bias: Param::from_tensor(Tensor::zeros([dim], device)),
+            bias: bias.then(|| Param::from_tensor(Tensor::zeros([dim], device))),
         }
+    }
+
+    /// The shift.
+    pub(crate) fn shift(&self) -> Option<Tensor<1>> {
+        self.bias.as_ref().map(Param::val)
+    }
+
+    /// `LayerNorm(x)`.
+    pub(crate) fn of(&self, x: Tensor<2>, eps: f64) -> Tensor<2> {
+        layer_norm(x, self.weight.val(), self.shift(), eps)
+    }
+
+    /// `LayerNorm(dropout(x) + residual)`.
+    pub(crate) fn of_sum(
+        &self,
+        x: Tensor<2>,
+        residual: Tensor<2>,
+        eps: f64,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        add_norm(x, residual, self.weight.val(), self.shift(), eps, dropout)
+    }
+}
+
+impl RmsNorm {
+    pub(crate) fn empty(dim: usize, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::ones([dim], device)) }
     }
 }
