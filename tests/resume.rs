@@ -29,8 +29,13 @@ fn a_signal_ends_the_run_after_the_step_and_says_how_to_go_on() {
         let output = child.wait_with_output().unwrap();
         assert!(message(&output).contains("train --resume x"), "{}", message(&output));
         assert_eq!(run.whole().last(), run.events("finished").last(), "the step it ended at is saved");
-        place.resumed("x", &[]);
+        let output = place.train(&["--resume", "x"]).output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
         run.assert_as_if_nothing_had_happened(name);
+        // Scores are told against the baseline, which this process has not seen.
+        let told = message(&output);
+        let last = told.lines().find(|line| line.starts_with("step 42  cosine_ndcg@10 "));
+        assert!(last.is_some_and(|line| line.contains(" (+") || line.contains(" (-")), "{told}");
     }
 }
 

@@ -322,10 +322,36 @@ fn ctrl_c_ends_embed_with_130_and_no_file_half_way_and_while_stdin_is_silent() {
         let output = child.wait_with_output().unwrap();
         drop(held);
         assert_eq!(output.status.code(), Some(130), "{source}: {output:?}");
-        assert_eq!(output.stderr, b"", "{source}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "interrupted: `out.npy` was not written\n", "{source}");
         assert!(started.elapsed().as_secs() < 20);
         let names = fs::read_dir(place.0.path("")).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("out.npy")).collect();
         assert!(left.is_empty(), "{source}: {left:?}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_search_with_130_and_what_was_embedded_is_kept() {
+    let place = Cached::new();
+    let model = model("bert-mean-norm");
+    let texts: Vec<String> = (0..200_000).map(|row| format!("the dog runs {row} miles")).collect();
+    place.0.write("many.txt", texts.join("\n"));
+    let args = ["search", &model, "--corpus", "many.txt", "--cache-dir", "cache", "a dog"];
+    let mut command = place.0.command(&args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert_eq!(output.stdout, b"");
+    let numbers: Vec<usize> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [embedded, 200_000] = numbers[..] else { panic!("{said}") };
+    assert!(said.ends_with(" texts embedded, and kept in the cache\n"), "{said}");
+    let listed = place.0.command(&["cache", "--cache-dir", "cache"]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.split_whitespace().any(|word| word == embedded.to_string()), "{embedded}: {listed}");
 }

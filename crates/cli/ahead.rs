@@ -1,17 +1,20 @@
 //! The next texts are read, looked up and tokenized while these are embedded.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::interrupt::Interrupt;
 use crate::source::{Chunk, Source};
 
-/// Most texts that are embedded at once: many batches, and few enough that Ctrl-C is answered soon.
+/// Most texts that are embedded at once: many batches.
 const CHUNK: usize = 1024;
-/// The first chunk, small so that the first vectors come soon; each next one is twice as large.
+/// The first chunk, small so that the first vectors come soon.
 const FIRST_CHUNK: usize = 64;
+/// What a chunk should take at most, so that Ctrl-C, which waits for its end, is answered soon.
+const LONGEST: Duration = Duration::from_secs(2);
 /// How long Ctrl-C may go unnoticed while nothing comes from the input.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -22,6 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub struct Ahead {
     chunks: Receiver<anyhow::Result<Chunk>>,
     reader: Option<JoinHandle<()>>,
+    size: Arc<AtomicUsize>,
+    /// When the last chunk was handed out, and how many texts it has.
+    given: Option<(Instant, usize)>,
 }
 
 /// Texts as they come from an input.
@@ -31,9 +37,11 @@ impl Ahead {
     /// Begins to read.
     pub fn start(source: Arc<Source>, mut texts: Texts) -> Self {
         let (sender, chunks) = sync_channel(1);
+        let size = Arc::new(AtomicUsize::new(FIRST_CHUNK));
+        let wanted = Arc::clone(&size);
         let reader = std::thread::spawn(move || {
-            let mut size = FIRST_CHUNK;
             loop {
+                let size = wanted.load(Ordering::Relaxed);
                 let chunk = texts.by_ref().take(size).collect::<anyhow::Result<Vec<String>>>();
                 if chunk.as_ref().is_ok_and(Vec::is_empty) {
                     return;
@@ -43,18 +51,24 @@ impl Ahead {
                 if sender.send(chunk).is_err() || failed {
                     return;
                 }
-                size = (size * 2).min(CHUNK);
             }
         });
-        Self { chunks, reader: Some(reader) }
+        Self { chunks, reader: Some(reader), size, given: None }
     }
 
     /// The next chunk; none at the end, and an error with code 130 on Ctrl-C.
     pub fn next(&mut self, interrupt: &Interrupt) -> anyhow::Result<Option<Chunk>> {
+        if let Some((since, texts)) = self.given.take() {
+            self.size.store(next_size(texts, since.elapsed()), Ordering::Relaxed);
+        }
         loop {
             interrupt.check()?;
             match self.chunks.recv_timeout(PATIENCE) {
-                Ok(chunk) => return chunk.map(Some),
+                Ok(chunk) => {
+                    let chunk = chunk?;
+                    self.given = Some((Instant::now(), chunk.len()));
+                    return Ok(Some(chunk));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -63,5 +77,24 @@ impl Ahead {
             reader.join().expect("this is a bug: the reader says on the channel what went wrong");
         }
         Ok(None)
+    }
+}
+
+/// The size of the next chunk after one of `texts` that took this long: up to twice as large, if that is not too long.
+fn next_size(texts: usize, took: Duration) -> usize {
+    let fitting = texts as f64 * LONGEST.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    (fitting as usize).min(texts * 2).clamp(FIRST_CHUNK, CHUNK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_grow_while_they_are_quick_and_shrink_when_ctrl_c_would_wait() {
+        let sizes = [(64, 10), (600, 10), (512, 1600), (1024, 8000), (64, 30_000)]
+            .map(|(texts, took)| next_size(texts, Duration::from_millis(took)));
+        assert_eq!(sizes, [128, 1024, 640, 256, 64]);
+        assert_eq!(next_size(1, Duration::ZERO), 64);
     }
 }

@@ -36,9 +36,9 @@ impl<'a> Display<'a> {
             let file = file.with_context(|| format!("failed to open `{}`", log.display()))?;
             let control = Arc::clone(control);
             let live = Live::start(&job.folder, move |request| ask(request, &control))?;
-            (Some(live), Plain::into_file(terminal, file))
+            (Some(live), Plain::into_file(terminal, file, job.state.baseline))
         } else {
-            (None, Plain::new(terminal, ui == Ui::Quiet))
+            (None, Plain::new(terminal, ui == Ui::Quiet, job.state.baseline))
         };
         Ok(Self { terminal, dashboard, plain, log, hidden_warnings: 0 })
     }

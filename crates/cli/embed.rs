@@ -13,7 +13,7 @@ use temper_vectors::{Format, VectorWriter};
 
 use crate::ahead::{Ahead, Texts};
 use crate::cache::CacheArgs;
-use crate::failure::BadInput;
+use crate::failure::{BadInput, is_interruption};
 use crate::interrupt::Interrupt;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::prompt::PromptArgs;
@@ -101,6 +101,12 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let rows = write_all(&args, &mut ahead, &source, &mut writer, (&bar, &interrupt));
     bar.finish_and_clear();
     source.finish(terminal);
+    if rows.as_ref().is_err_and(is_interruption) {
+        terminal.note(match args.to_file().filter(|path| !is_special(path)) {
+            Some(path) => format!("interrupted: `{}` was not written", path.display()),
+            None => "interrupted".to_owned(),
+        });
+    }
     let rows = rows?;
     if rows == 0 {
         return Err(BadInput::new("there are no texts to embed: the input is empty").into());

@@ -47,6 +47,11 @@ impl fmt::Display for Quit {
 
 impl Error for Quit {}
 
+/// Whether a command ends because of a signal.
+pub fn is_interruption(error: &anyhow::Error) -> bool {
+    error.is::<Quit>()
+}
+
 /// Prints what failed, why, and what to do; the exit code to end with.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(Quit(code)) = error.downcast_ref() {

@@ -27,14 +27,14 @@ pub struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    /// With `quiet`, only warnings are shown.
-    pub fn new(terminal: &'a Terminal, quiet: bool) -> Self {
-        Self { terminal, quiet, file: None, step: 0, bar: None, total: 0, baseline: None, last_line: None }
+    /// With `quiet`, only warnings are shown. `baseline` is the score before the first step of a run that goes on.
+    pub fn new(terminal: &'a Terminal, quiet: bool, baseline: Option<f64>) -> Self {
+        Self { terminal, quiet, file: None, step: 0, bar: None, total: 0, baseline, last_line: None }
     }
 
     /// The same lines into a file, while something else has the terminal.
-    pub fn into_file(terminal: &'a Terminal, file: File) -> Self {
-        Self { file: Some(file), ..Self::new(terminal, false) }
+    pub fn into_file(terminal: &'a Terminal, file: File, baseline: Option<f64>) -> Self {
+        Self { file: Some(file), ..Self::new(terminal, false, baseline) }
     }
 
     /// Goes on in the terminal.
@@ -100,7 +100,7 @@ impl<'a> Plain<'a> {
         if self.file.is_some() || self.terminal.is_quiet() || !std::io::stderr().is_terminal() {
             return;
         }
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  eta {eta}");
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  eta {eta}");
         let bar = ProgressBar::new(self.total).with_position(self.step);
         if let Ok(style) = style {
             bar.set_style(style);

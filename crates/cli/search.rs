@@ -14,7 +14,7 @@ use temper_vectors::{Embeddings, Hit, Prepared, Similarity, top_k};
 
 use crate::ahead::Ahead;
 use crate::cache::CacheArgs;
-use crate::failure::BadInput;
+use crate::failure::{BadInput, is_interruption};
 use crate::interrupt::Interrupt;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::prompt::SidePromptArgs;
@@ -116,6 +116,7 @@ impl Args {
     ) -> anyhow::Result<Embeddings> {
         let prompt = prompts.second.as_deref();
         let store = if self.no_cache { None } else { self.location.open(opened, prompt, terminal)? };
+        let kept = if store.is_some() { "kept in the cache" } else { "not kept" };
         let source = Arc::new(Source::new(opened.encoder.clone(), prompt.map(str::to_owned), store));
         let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
         let found = source.find(&texts);
@@ -140,6 +141,10 @@ impl Args {
             };
             bar.finish_and_clear();
             source.finish(terminal);
+            if embedded.as_ref().is_err_and(is_interruption) {
+                let (new, left) = (found.missing.len(), places.len());
+                terminal.note(format!("interrupted: {} of {new} texts embedded, and {kept}", new - left));
+            }
             embedded?;
         }
         terminal.note(told(documents.len(), found.missing.len(), started.elapsed().as_secs_f64()));

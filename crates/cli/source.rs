@@ -35,6 +35,13 @@ pub struct Chunk {
     ids: Vec<Vec<u32>>,
 }
 
+impl Chunk {
+    /// How many texts it has.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+}
+
 impl Source {
     /// Puts the parts together.
     pub fn new(encoder: Encoder, prompt: Option<String>, store: Option<Store>) -> Self {

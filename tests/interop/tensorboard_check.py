@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What temper logs, as TensorBoard's own readers see it.
 
-usage: tensorboard_check.py TEMPER       trains small runs (to the end, interrupted, killed, on a full disk), reads each back
+usage: tensorboard_check.py TEMPER       trains small runs (to the end, interrupted, killed, on a full disk, killed there), reads each back
        tensorboard_check.py LOGDIR       reads back what is there
 """
 
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from peers import ROOT, Checks
@@ -64,7 +65,7 @@ class Scenes:
         (scratch / "small.toml").write_text(CONFIG.format(data=data))
 
     def play(self):
-        ends = [("ended", 1e-3), ("resumed", 2e-3), ("killed", 3e-3), ("full", 4e-3)]
+        ends = [("ended", 1e-3), ("resumed", 2e-3), ("killed", 3e-3), ("full", 4e-3), ("full_killed", 5e-3)]
         for name, learning_rate in ends:
             run = self.runs / name
             getattr(self, name)(run, ["small.toml", "--run", str(run), "--set", f"train.learning_rate={learning_rate}"])
@@ -88,24 +89,44 @@ class Scenes:
     def full(self, run, start):
         """The TensorBoard log alone lies on a disk of 16 kB; so does what is written of it after a resume."""
         self.stopped(run, start, signal.SIGINT)
+        with self.small_disk(run):
+            said = self.train(["--resume", str(run)])
+        told = said.count("the TensorBoard log has gaps from here on")
+        self.checks.note("full disk: told once", told == 1, next((line for line in said.splitlines() if "gaps" in line), ""))
+        ends = [event["outcome"] for event in events_of(run, "finished")]
+        self.checks.note("full disk: the run goes on", ends == ["completed"], f"{ends}")
+        read_back(self.checks, "full disk", run / "tensorboard", run)
+
+    def full_killed(self, run, start):
+        """Killed while the disk is full, and resumed when it no longer is."""
+        self.stopped(run, start, signal.SIGINT)
+        with self.small_disk(run, "8k"):
+            self.stopped(run, ["--resume", str(run)], signal.SIGKILL, 60)
+        told = [event for event in events_of(run, "warned") if "the TensorBoard log has gaps" in event["message"]]
+        self.checks.note("full and killed: the disk was full", len(told) == 1, f"from step {told[0]['step']}" if told else "")
+        read_back(self.checks, "full and killed, as left", run / "tensorboard", run)
+        self.train(["--resume", str(run)])
+        shown = read_back(self.checks, "full and killed, resumed", run / "tensorboard", run)
+        last = [event.step for event in shown.Scalars("train/loss")][-1]
+        self.checks.note("full and killed: logged to the end", last == events_of(run, "step")[-1]["step"], f"step {last}")
+
+    @contextmanager
+    def small_disk(self, run, size="16k"):
+        """A disk of this size in place of the folder of the TensorBoard log; what was written to it stays."""
         (run / "tensorboard").rename(run / "before")
         (run / "tensorboard").mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", run / "tensorboard"], capture_output=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", run / "tensorboard"]
+        mounted = subprocess.run(mount, capture_output=True, text=True)
         if mounted.returncode != 0:
-            return self.checks.note("full disk", False, f"cannot mount a small one: {mounted.stderr.decode().strip()}")
+            raise SystemExit(f"cannot mount a small disk: {mounted.stderr.strip()}")
         try:
-            said = self.train(["--resume", str(run)])
+            yield
             for file in (run / "tensorboard").iterdir():
                 (run / "before" / file.name).write_bytes(file.read_bytes())
         finally:
             subprocess.run(["umount", run / "tensorboard"], check=True)
         (run / "tensorboard").rmdir()
         (run / "before").rename(run / "tensorboard")
-        told = said.count("the TensorBoard log has gaps from here on")
-        self.checks.note("full disk: told once", told == 1, next((line for line in said.splitlines() if "gaps" in line), ""))
-        ends = [event["outcome"] for event in events_of(run, "finished")]
-        self.checks.note("full disk: the run goes on", ends == ["completed"], f"{ends}")
-        read_back(self.checks, "full disk", run / "tensorboard", run)
 
     def train(self, arguments):
         done = subprocess.run([self.binary, "train", *arguments], cwd=self.scratch, capture_output=True, text=True)
@@ -113,11 +134,11 @@ class Scenes:
             raise SystemExit(f"exit {done.returncode}: {arguments}\n{done.stderr}")
         return done.stderr
 
-    def stopped(self, run, start, number):
-        """A run that got the signal between two steps, behind its first checkpoint."""
+    def stopped(self, run, start, number, step=23):
+        """A run that got the signal between two steps, at `step` or later, behind its first checkpoint."""
         process = subprocess.Popen([self.binary, "train", *start], cwd=self.scratch,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and max((event["step"] for event in events_of(run, "step")), default=0) < 23:
+        while process.poll() is None and max((event["step"] for event in events_of(run, "step")), default=0) < step:
             time.sleep(0.002)
         process.send_signal(number)
         self.checks.note(f"{run.name}: stopped half way", process.wait() != 0 and not (
@@ -215,7 +236,7 @@ def table(checks, runs, learning_rates):
         best = [event for event in evaluated if event["best"]][-1]["scores"][METRIC]
         last = evaluated[-1]["scores"][METRIC]
         # What a full disk kept away from TensorBoard cannot be in its table.
-        same = name == "full" or all(math.isclose(scores[tag], value, rel_tol=1e-6)
+        same = name.startswith("full") or all(math.isclose(scores[tag], value, rel_tol=1e-6)
                                      for tag, value in [(f"best/{METRIC}", best), (f"eval/{METRIC}", last)])
         done = row.sessions[0].status == (api_pb2.STATUS_UNKNOWN if name == "full" else api_pb2.STATUS_SUCCESS)
         checks.note(f"HPARAMS: {name}", same and done and row.hparams["train.learning_rate"].number_value == learning_rate,

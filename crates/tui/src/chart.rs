@@ -22,8 +22,8 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene, chart: Chart) {
         if chart == Chart::Loss || chart == Chart::GradNorm { SMOOTHING[view.smoothing] } else { 0.0 };
     let smoothed_all = smoothed(&all, weight);
     let line = &smoothed_all[all.len() - shown.len()..];
-    let room = fit(&title(board, view, chart, line.last()), (area.width as usize).saturating_sub(2));
-    let inside = part(frame, area, scene, Line::from(room));
+    let room = (area.width as usize).saturating_sub(2);
+    let inside = part(frame, area, scene, Line::from(title(board, view, chart, line.last(), room)));
     let (Some(first), Some(last)) = (shown.first(), shown.last()) else {
         let text = if chart == Chart::Score { "nothing was evaluated yet" } else { "no numbers yet" };
         frame.render_widget(Paragraph::new(quiet(scene, text)), inside);
@@ -71,39 +71,48 @@ pub(crate) fn spark<'a>(scene: &Scene, chart: Chart, width: usize) -> Span<'a> {
     quiet(scene, values.iter().map(bar).collect::<String>())
 }
 
-/// Name and last value.
-fn title(board: &Board, view: &View, chart: Chart, smooth: Option<&(f64, f64)>) -> String {
-    let window =
-        if view.zoom > 0 { format!(", last 1/{} of the steps", 1 << view.zoom) } else { String::new() };
+/// Name and last value, and of what else there is to say as much as has room, whole.
+fn title(board: &Board, view: &View, chart: Chart, smooth: Option<&(f64, f64)>, room: usize) -> String {
     let now = board.last().map_or(f64::NAN, |last| chart.value(last));
     let weight = SMOOTHING[view.smoothing];
-    let smooth = match smooth {
-        Some((_, value)) if weight > 0.0 => format!(" (smoothed by {weight}: {})", number(*value)),
-        _ => String::new(),
-    };
-    let text = match chart {
-        Chart::Loss => format!("loss {}{smooth}", number(now)),
-        Chart::GradNorm => format!("gradient norm {}{smooth}", number(now)),
-        Chart::LearningRate => format!("learning rate {}", number(now)),
-        Chart::TokensPerSecond => format!("tokens/s {}", number(now)),
-        Chart::ExamplesPerSecond => format!("{}/s {}", examples(board), number(now)),
-        Chart::Memory => format!("memory {}", bytes(now)),
+    let smooth = smooth
+        .filter(|_| weight > 0.0)
+        .map(|(_, value)| format!(" (smoothed by {weight}: {})", number(*value)))
+        .unwrap_or_default();
+    let (text, more) = match chart {
+        Chart::Loss => (format!("loss {}", number(now)), smooth),
+        Chart::GradNorm => (format!("gradient norm {}", number(now)), smooth),
+        Chart::LearningRate => (format!("learning rate {}", number(now)), String::new()),
+        Chart::TokensPerSecond => (format!("tokens/s {}", number(now)), String::new()),
+        Chart::ExamplesPerSecond => (format!("{}/s {}", examples(board), number(now)), String::new()),
+        Chart::Memory => (format!("memory {}", bytes(now)), String::new()),
         Chart::Score => match board.metric() {
             Some(metric) => score_title(board, metric),
-            None => "score".to_owned(),
+            None => ("score".to_owned(), String::new()),
         },
     };
-    format!(" {text}{window} ")
+    let window =
+        if view.zoom > 0 { format!(", last 1/{} of the steps", 1 << view.zoom) } else { String::new() };
+    fit(&format!(" {} ", extended(text, [more, window], room.saturating_sub(2))), room)
 }
 
-fn score_title(board: &Board, metric: &str) -> String {
+/// `text` with those of `more` behind it that fit whole.
+fn extended<const N: usize>(text: String, more: [String; N], room: usize) -> String {
+    more.into_iter().fold(text, |text, more| {
+        let longer = format!("{text}{more}");
+        if Span::raw(longer.as_str()).width() <= room { longer } else { text }
+    })
+}
+
+/// The score as it is, and where the best one is.
+fn score_title(board: &Board, metric: &str) -> (String, String) {
     let standing = board.standing(metric);
     let now = standing.map_or(f64::NAN, |standing| standing.now);
     let change = standing.and_then(|standing| standing.change()).map(|change| format!(" ({change:+.4})"));
     let best = best(board, Chart::Score)
         .map(|(step, score)| format!(", best {score:.4} at step {step} •"))
         .unwrap_or_default();
-    format!("{metric} {now:.4}{}{best}", change.unwrap_or_default())
+    (format!("{metric} {now:.4}{}", change.unwrap_or_default()), best)
 }
 
 /// What the plan calls an example: pairs, triplets.
@@ -191,6 +200,13 @@ mod tests {
         assert_eq!(window(&points, 1)[0].0, 4.0);
         assert_eq!(window(&points, 10).len(), 2);
         assert!(window(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn a_title_drops_what_has_no_room_and_is_not_cut() {
+        let more = || [", best 0.5 at step 30 •".to_owned(), ", last 1/2".to_owned()];
+        let titles = [40, 23, 10].map(|room| extended("ndcg 0.4".to_owned(), more(), room));
+        assert_eq!(titles, ["ndcg 0.4, best 0.5 at step 30 •", "ndcg 0.4, last 1/2", "ndcg 0.4"]);
     }
 
     #[test]
