@@ -17,9 +17,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     Ok(tensors.collect())
 }
 
-/// The types of all tensors.
-pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<Dtype>, Problem> {
-    Ok(opened(bytes)?.iter().map(|(_, view)| view.dtype()).collect())
+/// The types of all tensors by name.
+pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<(String, Dtype)>, Problem> {
+    Ok(opened(bytes)?.iter().map(|(name, view)| (name.to_owned(), view.dtype())).collect())
 }
 
 fn opened(bytes: &[u8]) -> Result<SafeTensors<'_>, Problem> {

@@ -35,9 +35,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     Ok(views.into_par_iter().filter_map(read).collect())
 }
 
-/// The types of all tensors.
-pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<Dtype>, Problem> {
-    Ok(views(bytes)?.into_iter().map(|(_, view)| view.dtype).collect())
+/// The types of all tensors by name.
+pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<(String, Dtype)>, Problem> {
+    let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    Ok(views(bytes)?.into_iter().map(|(bytes, view)| (name(bytes), view.dtype)).collect())
 }
 
 /// Where the tensors lie, by name.
