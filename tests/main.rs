@@ -1,10 +1,12 @@
 //! All integration tests in one binary, so that it links once.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bad_folders;
 mod cli_shell;
 mod cli_training;
 mod cli_using;
 mod data_sample;
+mod folders;
 mod golden;
 mod golden_evaluators;
 mod golden_losses;
