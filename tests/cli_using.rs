@@ -226,6 +226,7 @@ fn a_plain_folder_warns_about_the_pooling_unless_it_is_named() {
     let place = Place::new();
     place.copy_model("bert-cls", "plain");
     std::fs::remove_file(place.path("plain/modules.json")).unwrap();
+    std::fs::remove_dir_all(place.path("plain/1_Pooling")).unwrap();
     let output = place.run(&["info", "plain"]);
     let warning = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(warning.starts_with("warning: ") && warning.contains("mean pooling is a guess"), "{warning}");

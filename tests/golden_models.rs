@@ -34,7 +34,8 @@ fn architecture(folder: &Path) -> String {
     json("config.json")["model_type"].as_str().map_or_else(class, str::to_owned)
 }
 
-fn check(folder: &Path) {
+/// Holds the model in `folder` against the numbers that lie there too.
+pub fn check(folder: &Path) {
     let encoder = load(folder);
     let expected = Tensors::read(&folder.join("expected.safetensors"));
     // Python writes the static model's missing limit as no JSON has it.

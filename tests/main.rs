@@ -2,10 +2,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod architectures;
+mod bad_folders;
 mod cli_shell;
 mod cli_training;
 mod cli_using;
 mod data_sample;
+mod folders;
 mod golden;
 mod golden_evaluators;
 mod golden_losses;

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 /// A golden model's folder.
 pub fn model(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden/models");
@@ -30,6 +32,13 @@ impl Place {
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// Changes a JSON file.
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut json = serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap();
+        change(&mut json);
+        self.write(name, json.to_string());
     }
 
     /// A copy of a golden model that may be damaged.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use temper_encoder::contract::pool_from_name;
-use temper_encoder::{Encoder, LinearPrecision, ReadOptions};
+use temper_encoder::{Encoder, LinearPrecision, Loaded, Origin, Origins, ReadOptions};
 use temper_kernels::{DeviceName, is_fused};
 
 use crate::failure::BadInput;
@@ -86,6 +86,8 @@ pub struct Opened {
     pub folder: PathBuf,
     /// The encoder.
     pub encoder: Encoder,
+    /// What its contract rests on.
+    pub origins: Origins,
     /// What the reader had to guess, told already.
     pub warnings: Vec<String>,
 }
@@ -102,13 +104,6 @@ impl ReadingArgs {
     pub fn open(&self, model: &str, terminal: &Terminal) -> anyhow::Result<Opened> {
         let device = self.device.open()?;
         let folder = fetch(model, None, terminal)?.folder;
-        if self.pooling.is_some() && folder.join("modules.json").is_file() {
-            let problem =
-                format!("`{}` says itself how it pools, so --pooling means nothing", folder.display());
-            return Err(BadInput::new(problem)
-                .hint("leave --pooling out; `temper info` shows the model's")
-                .into());
-        }
         let options = ReadOptions {
             pooling: self.pooling.as_deref().and_then(pool_from_name),
             max_seq_length: self.max_seq_length,
@@ -117,6 +112,15 @@ impl ReadingArgs {
         let started = Instant::now();
         let loaded = temper_encoder::read(&folder, &options, &device)
             .with_context(|| format!("failed to load the model `{model}`"))?;
+        if let (Some(_), Origin::File(file)) = (&self.pooling, &loaded.origins.pooling) {
+            let problem = format!(
+                "`{}` says itself how it pools, in {file}, so --pooling means nothing",
+                folder.display()
+            );
+            return Err(BadInput::new(problem)
+                .hint("leave --pooling out; `temper info` shows the model's")
+                .into());
+        }
         terminal.detail(|| {
             format!(
                 "read `{model}` from `{}` to {} in {:.2} s",
@@ -128,6 +132,7 @@ impl ReadingArgs {
         for warning in &loaded.warnings {
             terminal.warn(warning);
         }
-        Ok(Opened { reference: model.to_owned(), folder, encoder: loaded.encoder, warnings: loaded.warnings })
+        let Loaded { encoder, origins, warnings } = loaded;
+        Ok(Opened { reference: model.to_owned(), folder, encoder, origins, warnings })
     }
 }

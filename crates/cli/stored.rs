@@ -10,6 +10,8 @@ use crate::model::Opened;
 
 /// A model's files.
 pub struct Stored {
+    /// The kind of weight files: `safetensors` or `torch`.
+    pub format: &'static str,
     /// The number format of the weights.
     pub precision: Precision,
     /// Bytes of all weight files.
@@ -27,6 +29,7 @@ pub fn look(folder: &Path) -> anyhow::Result<Stored> {
     let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let largest = files.iter().max_by_key(|path| size(path));
     Ok(Stored {
+        format: largest.map_or("none", |path| weights::format_name(path)),
         precision: largest.and_then(|path| weights::precision(path)).unwrap_or_default(),
         bytes: files.iter().map(size).sum(),
         derived_from: temper_export::read_origin(folder)?.map(|origin| origin.derived_from),

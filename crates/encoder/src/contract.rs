@@ -55,6 +55,13 @@ pub struct PoolingSpec {
     pub pools: Vec<Pool>,
 }
 
+impl PoolingSpec {
+    /// The poolings as sentence-transformers calls them, as in `mean+max`.
+    pub fn name(&self) -> String {
+        self.pools.iter().map(|pool| pool_name(*pool)).collect::<Vec<_>>().join("+")
+    }
+}
+
 /// A linear layer with an activation on the pooled vector.
 #[derive(Debug, Clone, Serialize)]
 pub struct DenseSpec {
@@ -91,6 +98,14 @@ impl Contract {
     /// Whether a model without a transformer: its texts have no special tokens.
     pub fn is_static(&self) -> bool {
         matches!(self.transformer(), TransformerConfig::Static(_))
+    }
+
+    /// The pooling of the chain.
+    pub fn pooling(&self) -> &PoolingSpec {
+        self.modules
+            .iter()
+            .find_map(|m| if let ModuleSpec::Pooling(spec) = m { Some(spec) } else { None })
+            .expect("this is a bug: every contract is built with a pooling")
     }
 
     /// The dense layers in the order they run.
@@ -144,7 +159,7 @@ impl Contract {
                 let shape = config.shape();
                 format!("{} {}x{}", shape.name, shape.num_hidden_layers, shape.hidden_size)
             }
-            ModuleSpec::Pooling(p) => p.pools.iter().map(|p| pool_name(*p)).collect::<Vec<_>>().join("+"),
+            ModuleSpec::Pooling(spec) => spec.name(),
             ModuleSpec::Dense(d) => format!("dense {}", d.out_features),
             ModuleSpec::Normalize => "normalize".to_owned(),
         };

@@ -26,12 +26,13 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` of a folder, or builds a BERT tokenizer from its `vocab.txt`; `config` is its
-    /// `tokenizer_config.json`.
+    /// Reads `tokenizer.json` of a folder, or builds the tokenizer of BERT from its `vocab.txt`, of RoBERTa from its
+    /// `vocab.json` and `merges.txt`; `config` is its `tokenizer_config.json`.
     pub fn read(folder: &Path, config: Value) -> Result<Self, Error> {
         let lower_case = config.get("do_lower_case").and_then(Value::as_bool).unwrap_or(true);
         let file = folder.join("tokenizer.json");
         let vocabulary = folder.join("vocab.txt");
+        let [pieces, merges] = ["vocab.json", "merges.txt"].map(|name| folder.join(name));
         if file.is_file() {
             let bytes = std::fs::read(&file).map_err(Error::read(&file))?;
             let json = serde_json::from_slice(&bytes)
@@ -48,12 +49,20 @@ impl Tokenizer {
                 .build()
                 .map_err(|e| error(&vocabulary, e))?;
             Self::new(crate::fresh::bert_tokenizer(model, lower_case, &vocabulary)?, vocabulary, config)
+        } else if pieces.is_file() && merges.is_file() {
+            crate::roberta_tokenizer::read(&pieces, &merges, config)
         } else {
             Err(Error::model(
                 folder,
-                "no `tokenizer.json` (nor `vocab.txt`) here; copy it from the model that these weights came from",
+                "no `tokenizer.json` here (nor `vocab.txt`, nor `vocab.json` and `merges.txt`); copy it from the model \
+                 that these weights came from",
             ))
         }
+    }
+
+    /// Whether a folder with these files has one of those that [`Self::read`] takes.
+    pub(crate) fn is_in(has: impl Fn(&str) -> bool) -> bool {
+        has("tokenizer.json") || has("vocab.txt") || has("vocab.json") && has("merges.txt")
     }
 
     /// Wraps a tokenizer that was made, not read.

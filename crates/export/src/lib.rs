@@ -5,6 +5,7 @@ mod certificate;
 mod error;
 mod folder;
 mod origin;
+mod readers;
 mod run_facts;
 
 pub use card::{CardFacts, card};
@@ -12,4 +13,5 @@ pub use certificate::{Certificate, certify};
 pub use error::Error;
 pub use folder::export;
 pub use origin::{Origin, read_origin};
+pub use readers::{Difference, differences};
 pub use run_facts::RunFacts;

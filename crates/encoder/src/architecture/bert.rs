@@ -133,8 +133,6 @@ pub struct Bert {
     config: BertConfig,
 }
 
-// Named as the tensors are.
-#[allow(clippy::struct_field_names)]
 #[derive(Module, Debug)]
 struct Embeddings {
     word_embeddings: Table,

@@ -199,8 +199,6 @@ struct Layer {
     post_feedforward_layernorm: Option<RmsNorm>,
 }
 
-// Named as the tensors are.
-#[allow(clippy::struct_field_names)]
 #[derive(Module, Debug)]
 struct Attention {
     q_proj: Linear,
@@ -213,7 +211,6 @@ struct Attention {
     packed: Packed,
 }
 
-#[allow(clippy::struct_field_names)]
 #[derive(Module, Debug)]
 struct FeedForward {
     gate_proj: Linear,

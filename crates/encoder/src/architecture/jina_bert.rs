@@ -87,8 +87,6 @@ pub struct JinaBert {
     config: JinaBertConfig,
 }
 
-// Named as the tensors are.
-#[allow(clippy::struct_field_names)]
 #[derive(Module, Debug)]
 struct Embeddings {
     word_embeddings: Table,

@@ -1,6 +1,9 @@
 //! The transformers that temper computes, a file each: the fields of `config.json` that shape the graph, parameters
 //! under the names that transformers gives them, and their composition from the ops of `kernels`.
 
+// Fields are named as the tensors are.
+#![allow(non_snake_case, clippy::struct_field_names)]
+
 mod bert;
 mod decoder;
 mod distilbert;

@@ -1,9 +1,6 @@
 //! ModernBERT (Warner et al., 2024): pre-norm blocks with rotary positions and gated feed-forward, where most layers
 //! see a window only.
 
-// Fields are named as the tensors are.
-#![allow(non_snake_case)]
-
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;

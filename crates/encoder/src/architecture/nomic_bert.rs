@@ -1,9 +1,6 @@
 //! NomicBERT (Nussbaum et al., 2024): post-norm blocks with rotary positions and SwiGLU. Configs are read in the published
 //! fields and in those of transformers; tensors have the published names in both.
 
-// Fields are named as the tensors are.
-#![allow(non_snake_case)]
-
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;

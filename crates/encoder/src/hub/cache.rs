@@ -7,6 +7,8 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::wanted::{joined, optional};
 use super::{Error, HubId, Settings};
+use crate::read::TRANSFORMERS;
+use crate::tokenizing::Tokenizer;
 use crate::weights;
 
 /// A model's place in the cache.
@@ -133,7 +135,7 @@ fn is_loadable(snapshot: &Path, modules: Option<&[u8]>) -> bool {
     let heads = modules.map(entries).unwrap_or_default();
     weights(&root)
         && has(&root, "config.json")
-        && has(&root, "tokenizer.json")
+        && Tokenizer::is_in(|name| has(&root, name))
         && heads.iter().all(|(class, folder)| match class.as_str() {
             "Pooling" => has(folder, "config.json"),
             "Dense" => has(folder, "config.json") && weights(folder),
@@ -157,9 +159,8 @@ fn entries(modules: &[u8]) -> Vec<(String, String)> {
 pub(super) fn transformer_folder(modules: &[u8]) -> String {
     let inside =
         |folder: &String| Path::new(folder).components().all(|part| matches!(part, Component::Normal(_)));
-    let found =
-        entries(modules).into_iter().find(|(class, _)| class == "Transformer").map(|(_, folder)| folder);
-    found.filter(inside).unwrap_or_default()
+    let found = entries(modules).into_iter().find(|(class, _)| TRANSFORMERS.contains(&class.as_str()));
+    found.map(|(_, folder)| folder).filter(inside).unwrap_or_default()
 }
 
 /// The models in the cache, in one sentence.

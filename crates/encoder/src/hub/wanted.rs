@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use crate::read::SETTINGS;
 use crate::weights::{FORMATS, Format};
 
-/// Files that a model, its tokenizer and its modules are read from, here or by other libraries.
-const NAMES: [&str; 18] = [
+/// Files beside [`SETTINGS`] that a model, its tokenizer and its modules are read from, here or by other libraries.
+const NAMES: [&str; 14] = [
     "README.md",
     "added_tokens.json",
     "config.json",
     "config_sentence_transformers.json",
     "merges.txt",
     "modules.json",
-    "sentence_bert_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_xlm-roberta_config.json",
     "sentencepiece.bpe.model",
     "special_tokens_map.json",
     "spiece.model",
@@ -31,7 +28,7 @@ pub(super) fn optional(root: &str) -> [String; 4] {
     [
         "modules.json".to_owned(),
         "config_sentence_transformers.json".to_owned(),
-        joined(root, "sentence_bert_config.json"),
+        joined(root, SETTINGS[0]),
         joined(root, "tokenizer_config.json"),
     ]
 }
@@ -53,7 +50,8 @@ pub(super) fn wanted<'a>(all: &BTreeSet<&'a str>, folders: &[String]) -> Vec<&'a
     };
     let is_wanted = |path: &&&str| {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        folders.iter().any(|f| f == folder) && (NAMES.contains(&name) || is_weights(folder, name))
+        let is_named = NAMES.contains(&name) || SETTINGS.contains(&name);
+        folders.iter().any(|f| f == folder) && (is_named || is_weights(folder, name))
     };
     all.iter().filter(is_wanted).copied().collect()
 }

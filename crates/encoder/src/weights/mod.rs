@@ -36,31 +36,38 @@ pub struct NamedTensor {
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
+    files: Vec<PathBuf>,
     tensors: Tensors,
 }
 
 /// Shape and row-major values by name.
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// Name and number type of each tensor.
+type Dtypes = Vec<(String, Dtype)>;
+
 /// A kind of weight files.
 pub(crate) struct Format {
+    name: &'static str,
     /// Name of the one file.
     pub(crate) file: &'static str,
     /// Name of the list of shards.
     pub(crate) index: &'static str,
     parse: fn(&[u8]) -> Result<Tensors, Problem>,
-    dtypes: fn(&[u8]) -> Result<Vec<Dtype>, Problem>,
+    dtypes: fn(&[u8]) -> Result<Dtypes, Problem>,
 }
 
 /// What weights may come as; what stands first is read where a folder has both.
 pub(crate) const FORMATS: [Format; 2] = [
     Format {
+        name: "safetensors",
         file: "model.safetensors",
         index: "model.safetensors.index.json",
         parse: self::safetensors::parse,
         dtypes: self::safetensors::dtypes,
     },
     Format {
+        name: "torch",
         file: "pytorch_model.bin",
         index: "pytorch_model.bin.index.json",
         parse: torch::parse,
@@ -84,7 +91,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The number format of the first float tensor of a weight file; none for a file that cannot be read.
 pub fn precision(path: &Path) -> Option<temper_vectors::Precision> {
-    parsed(path, format_of(path).dtypes).ok()?.into_iter().find_map(precision::of)
+    parsed(path, format_of(path).dtypes).ok()?.into_iter().find_map(|(_, dtype)| precision::of(dtype))
 }
 
 impl Weights {
@@ -101,15 +108,15 @@ impl Weights {
             _ => folder.to_owned(),
         };
         let mut tensors = Tensors::new();
-        for file in files {
-            tensors.extend(parsed(&file, format_of(&file).parse)?);
+        for file in &files {
+            tensors.extend(parsed(file, format_of(file).parse)?);
         }
-        Ok(Self { path, tensors })
+        Ok(Self { path, files, tensors })
     }
 
     /// Tensors that were made, not read.
     pub fn from_tensors(path: PathBuf, tensors: impl Iterator<Item = NamedTensor>) -> Self {
-        Self { path, tensors: tensors.map(|t| (t.name, (t.shape, t.values))).collect() }
+        Self { path, files: Vec::new(), tensors: tensors.map(|t| (t.name, (t.shape, t.values))).collect() }
     }
 
     /// Where the tensors came from.
@@ -134,12 +141,28 @@ impl Weights {
             .tensors
             .remove(name)
             .or_else(|| self.tensors.remove(&old_name(name)?))
-            .ok_or_else(|| Error::weights(&self.path, format!("tensor `{name}` is missing")))?;
+            .ok_or_else(|| self.missing(name))?;
         if found != shape {
             let problem = format!("tensor `{name}` has shape {found:?} where config.json asks for {shape:?}");
             return Err(Error::weights(&self.path, problem));
         }
         Ok(values)
+    }
+
+    /// Why there are no values of this name: it may lie in the files as integers, which are not read.
+    fn missing(&self, name: &str) -> Error {
+        let is_it = |found: &str| {
+            found.strip_suffix(name).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        };
+        let all = self.files.iter().filter_map(|file| parsed(file, format_of(file).dtypes).ok()).flatten();
+        let problem = match all.into_iter().find(|(found, _)| is_it(found)) {
+            Some((_, dtype)) => format!(
+                "tensor `{name}` holds {dtype:?} numbers, but temper reads floats; take the weights as they were before \
+                 they were quantised"
+            ),
+            None => format!("tensor `{name}` is missing"),
+        };
+        Error::weights(&self.path, problem)
     }
 
     /// The tensors that nobody took.
@@ -173,6 +196,11 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
         Some(name) => Err(Error::weights(index, format!("shard name `{name}` leaves the model folder"))),
         None => Ok(names),
     }
+}
+
+/// What the format of a weight file is called.
+pub fn format_name(path: &Path) -> &'static str {
+    format_of(path).name
 }
 
 /// The format of a file that holds weights; shards end as the one file does.

@@ -1,12 +1,12 @@
 //! Safetensors files, read and written.
 
 use ::safetensors::tensor::TensorView;
-use ::safetensors::{Dtype, SafeTensorError, SafeTensors};
+use ::safetensors::{SafeTensorError, SafeTensors};
 use rayon::prelude::*;
 
 use super::cursor::Problem;
 use super::precision::{Precision, to_f32};
-use super::{NamedTensor, Tensors};
+use super::{Dtypes, NamedTensor, Tensors};
 
 /// The float tensors of a file.
 pub(super) fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
@@ -17,9 +17,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     Ok(tensors.collect())
 }
 
-/// The types of all tensors.
-pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<Dtype>, Problem> {
-    Ok(opened(bytes)?.iter().map(|(_, view)| view.dtype()).collect())
+/// The types of all tensors by name.
+pub(super) fn dtypes(bytes: &[u8]) -> Result<Dtypes, Problem> {
+    Ok(opened(bytes)?.iter().map(|(name, view)| (name.to_owned(), view.dtype())).collect())
 }
 
 fn opened(bytes: &[u8]) -> Result<SafeTensors<'_>, Problem> {

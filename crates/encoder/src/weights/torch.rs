@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use safetensors::Dtype;
 
-use super::Tensors;
 use super::cursor::Problem;
 use super::pickle::{Global, Id, Object, Pickle, damaged};
 use super::precision::to_f32;
 use super::zip::entries;
+use super::{Dtypes, Tensors};
 
 /// Enough for a hundred thousand tensors.
 const MOST_PICKLE_BYTES: usize = 16 << 20;
@@ -35,9 +35,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     Ok(views.into_par_iter().filter_map(read).collect())
 }
 
-/// The types of all tensors.
-pub(super) fn dtypes(bytes: &[u8]) -> Result<Vec<Dtype>, Problem> {
-    Ok(views(bytes)?.into_iter().map(|(_, view)| view.dtype).collect())
+/// The types of all tensors by name.
+pub(super) fn dtypes(bytes: &[u8]) -> Result<Dtypes, Problem> {
+    let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    Ok(views(bytes)?.into_iter().map(|(bytes, view)| (name(bytes), view.dtype)).collect())
 }
 
 /// Where the tensors lie, by name.
