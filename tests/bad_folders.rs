@@ -63,7 +63,7 @@ fn modules_that_are_not_there_or_lie_elsewhere() {
 fn modules_that_temper_does_not_have() {
     let told = [
         "x/modules.json`: module `Teleport` is not supported",
-        "known: Transformer, Pooling, Dense, Normalize",
+        "known: Transformer, StaticEmbedding, Pooling, Dense, Normalize",
     ];
     refuse("bert-mean-norm", module(2, "type", "sentence_transformers.models.Teleport"), &told);
     let told = ["x/modules.json`: the first module must be a Transformer"];
