@@ -66,7 +66,9 @@ fn modules_that_temper_does_not_have() {
         "known: Transformer, StaticEmbedding, Pooling, Dense, Normalize",
     ];
     refuse("bert-mean-norm", module(2, "type", "sentence_transformers.models.Teleport"), &told);
-    let told = ["x/modules.json`: the first module must be a Transformer"];
+    let told = ["x/modules.json`: the first module must be a Transformer or a StaticEmbedding"];
+    refuse("bert-mean-norm", module(0, "type", "sentence_transformers.models.Pooling"), &told);
+    let told = ["x/model.safetensors`: holds neither `embedding.weight` nor `embeddings`"];
     refuse("bert-mean-norm", module(0, "type", "sentence_transformers.models.StaticEmbedding"), &told);
     let to_object = |place: &Place| place.write("x/modules.json", "{}");
     refuse("bert-mean-norm", to_object, &["x/modules.json`: expected a list of modules"]);
