@@ -3,6 +3,7 @@
 
 mod architectures;
 mod bad_folders;
+mod chunking;
 mod cli_shell;
 mod cli_training;
 mod cli_using;

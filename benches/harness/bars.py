@@ -52,6 +52,21 @@ BARS = {
         "texts/s, temper / sentence-transformers": ">= 1",
         "peak MB, temper / sentence-transformers": None,
     },
+    "shapes": {
+        finding: bar
+        for shape in ("BERT-base", "ModernBERT-base", "Qwen3-0.6B")
+        for finding, bar in {
+            f"tokens/s, temper {shape} / sentence-transformers {shape}": ">= 1",
+            f"peak MB, temper {shape} / sentence-transformers {shape}": None,
+            f"tokens/s, temper {shape} int8 / temper {shape}": None,
+            f"mean cosine, temper {shape} int8 to f32": None,
+        }.items()
+    },
+    "long": {
+        "MB a token at 8192, temper": None,
+        "MB a token at 8192, sentence-transformers": None,
+        "MB a token, temper, 8192 / 2048": "<= 1.1",
+    },
     "threads": {
         "pairs/s, all threads / 1 thread": ">= 1.75",
         "texts/s, all threads / 1 thread": ">= 1.75",

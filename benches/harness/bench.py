@@ -62,8 +62,8 @@ class Bench:
         return folder / f"{precision}.onnx"
 
     @functools.cache
-    def random_encoder(self, layers, hidden, heads):
-        """A model folder with random weights and the vocabulary of the model."""
-        folder = self.scratch / f"random-{layers}x{hidden}"
-        self.peers.run("random_encoder", self.model, folder, layers, hidden, heads)
+    def random_encoder(self, shape):
+        """A model folder with random weights and the vocabulary of the model; the shapes are those of the script."""
+        folder = self.scratch / f"random-{shape}"
+        self.peers.run("random_encoder", self.model, folder, shape)
         return str(folder / "model")

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::interrupt::Interrupt;
-use crate::source::{Chunk, Source};
 
 /// Most texts that are embedded at once: many batches.
 const CHUNK: usize = 1024;
@@ -18,12 +17,13 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// How long Ctrl-C may go unnoticed while nothing comes from the input.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Chunks that a thread of their own prepares.
+/// Chunks of texts that a thread of their own prepares.
 ///
 /// The thread is waited for only when the texts are at their end: when something else fails, or on Ctrl-C, it may
 /// stand in a read of stdin that never ends.
-pub struct Ahead {
-    chunks: Receiver<anyhow::Result<Chunk>>,
+pub struct Ahead<T> {
+    /// How many texts a chunk has, and what became of them.
+    chunks: Receiver<anyhow::Result<(usize, T)>>,
     reader: Option<JoinHandle<()>>,
     size: Arc<AtomicUsize>,
     /// When the last chunk was handed out, and how many texts it has.
@@ -33,20 +33,23 @@ pub struct Ahead {
 /// Texts as they come from an input.
 pub type Texts = Box<dyn Iterator<Item = anyhow::Result<String>> + Send>;
 
-impl Ahead {
-    /// Begins to read.
-    pub fn start(source: Arc<Source>, mut texts: Texts) -> Self {
+impl<T: Send + 'static> Ahead<T> {
+    /// Begins to read, and to prepare what was read.
+    pub fn start(
+        mut texts: Texts,
+        mut prepare: impl FnMut(Vec<String>) -> anyhow::Result<T> + Send + 'static,
+    ) -> Self {
         let (sender, chunks) = sync_channel(1);
         let size = Arc::new(AtomicUsize::new(FIRST_CHUNK));
         let wanted = Arc::clone(&size);
         let reader = std::thread::spawn(move || {
             loop {
                 let size = wanted.load(Ordering::Relaxed);
-                let chunk = texts.by_ref().take(size).collect::<anyhow::Result<Vec<String>>>();
-                if chunk.as_ref().is_ok_and(Vec::is_empty) {
+                let read = texts.by_ref().take(size).collect::<anyhow::Result<Vec<String>>>();
+                if read.as_ref().is_ok_and(Vec::is_empty) {
                     return;
                 }
-                let chunk = chunk.and_then(|texts| source.prepare(texts));
+                let chunk = read.and_then(|texts| Ok((texts.len(), prepare(texts)?)));
                 let failed = chunk.is_err();
                 if sender.send(chunk).is_err() || failed {
                     return;
@@ -57,7 +60,7 @@ impl Ahead {
     }
 
     /// The next chunk; none at the end, and an error with code 130 on Ctrl-C.
-    pub fn next(&mut self, interrupt: &Interrupt) -> anyhow::Result<Option<Chunk>> {
+    pub fn next(&mut self, interrupt: &Interrupt) -> anyhow::Result<Option<T>> {
         if let Some((since, texts)) = self.given.take() {
             self.size.store(next_size(texts, since.elapsed()), Ordering::Relaxed);
         }
@@ -65,8 +68,8 @@ impl Ahead {
             interrupt.check()?;
             match self.chunks.recv_timeout(PATIENCE) {
                 Ok(chunk) => {
-                    let chunk = chunk?;
-                    self.given = Some((Instant::now(), chunk.len()));
+                    let (texts, chunk) = chunk?;
+                    self.given = Some((Instant::now(), texts));
                     return Ok(Some(chunk));
                 }
                 Err(RecvTimeoutError::Timeout) => {}

@@ -16,6 +16,7 @@ use crate::cache::CacheArgs;
 use crate::failure::{BadInput, is_interruption};
 use crate::interrupt::Interrupt;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
+use crate::pieces::{PieceArgs, Ready, Rows};
 use crate::prompt::PromptArgs;
 use crate::source::Source;
 use crate::stored;
@@ -25,6 +26,9 @@ use crate::terminal::Terminal;
 ///
 /// Texts are lines, a field of JSONL, or a column of CSV, TSV or Parquet, by the file's extension. Vectors keep their
 /// order. Without -o they are printed as JSONL.
+///
+/// Pieces of long texts (--chunk-tokens) are rows of their own, with the number of the text (`row`, from 0) and the
+/// characters of it that they hold (`start`, `end`), in JSONL and Parquet. They end between words.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +36,7 @@ Examples:
   temper embed MODEL articles.jsonl --field body -o articles.parquet
   temper embed MODEL --prompt query --text \"how do I resize a partition\"
   temper embed MODEL articles.jsonl --cache -o articles.npy
+  temper embed MODEL manuals.jsonl --field body --chunk-tokens 256 --overlap 32 -o pieces.parquet
   zcat log.gz | temper embed MODEL - -o log.safetensors")]
 pub struct Args {
     #[command(flatten)]
@@ -48,6 +53,8 @@ pub struct Args {
     format: Option<FormatName>,
     #[command(flatten)]
     prompt: PromptArgs,
+    #[command(flatten)]
+    pieces: PieceArgs,
     /// Scale every vector to length 1
     #[arg(long)]
     normalize: bool,
@@ -84,6 +91,10 @@ enum FormatName {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let format = args.format()?;
+    if args.pieces.is_asked() && !format.keeps_texts() {
+        let problem = format!("{format} does not say which text a piece is of");
+        return Err(BadInput::new(problem).hint("write .jsonl or .parquet with --chunk-tokens").into());
+    }
     check_inputs(&args.inputs)?;
     let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let prompt = args.prompt.text(&opened.encoder.contract)?;
@@ -94,10 +105,12 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         None
     };
     let source = Arc::new(Source::new(opened.encoder.clone(), prompt.map(str::to_owned), store));
+    let mut cutter = args.pieces.cutter(Arc::clone(&source), &opened.encoder, prompt)?;
     let interrupt = Interrupt::listen()?;
     let started = Instant::now();
-    let bar = terminal.progress("embedding", Some(args.inputs.text.len()).filter(|texts| *texts > 0));
-    let mut ahead = Ahead::start(Arc::clone(&source), args.inputs.clone().texts());
+    let known = Some(args.inputs.text.len()).filter(|texts| *texts > 0 && !args.pieces.is_asked());
+    let bar = terminal.progress("embedding", known);
+    let mut ahead = Ahead::start(args.inputs.clone().texts(), move |texts| cutter.prepare(texts));
     let rows = write_all(&args, &mut ahead, &source, &mut writer, (&bar, &interrupt));
     bar.finish_and_clear();
     source.finish(terminal);
@@ -116,8 +129,9 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         let seconds = started.elapsed().as_secs_f64();
         let rate = rows as f64 / seconds;
         let dim = opened.encoder.contract.dim();
+        let what = if args.pieces.is_asked() { "pieces" } else { "texts" };
         terminal.note(format!(
-            "{rows} vectors of {dim} in {seconds:.1} s ({rate:.0} texts/s): {}",
+            "{rows} vectors of {dim} in {seconds:.1} s ({rate:.0} {what}/s): {}",
             output.display()
         ));
     }
@@ -127,18 +141,21 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 /// Writes the vectors of all texts, and says how many there were.
 fn write_all(
     args: &Args,
-    ahead: &mut Ahead,
+    ahead: &mut Ahead<Ready>,
     source: &Source,
     writer: &mut VectorWriter,
     (bar, interrupt): (&ProgressBar, &Interrupt),
 ) -> anyhow::Result<usize> {
     let mut rows = 0;
     while let Some(chunk) = ahead.next(interrupt)? {
-        let (texts, mut vectors) = source.complete(chunk, bar);
+        let Rows { pieces, texts, mut vectors } = chunk.embed(source, bar);
         if args.normalize {
             vectors = vectors.normalized();
         }
-        writer.write_rows(Some(&texts), &vectors.values)?;
+        match pieces {
+            Some(pieces) => writer.write_pieces(&pieces, &texts, &vectors.values)?,
+            None => writer.write_rows(Some(&texts), &vectors.values)?,
+        }
         rows += texts.len();
     }
     Ok(rows)
@@ -206,8 +223,8 @@ fn check_inputs(inputs: &Inputs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the path names a pipe or a device.
-fn is_special(path: &Path) -> bool {
+/// Whether the path names a pipe or a device, which is written into and never replaced.
+pub fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 

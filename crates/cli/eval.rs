@@ -9,6 +9,7 @@ use temper_eval::{Prompts, Scores, Task};
 use temper_runs::WorstQuery;
 
 use crate::columns;
+use crate::interrupt;
 use crate::model::{ModelArgs, PrecisionArgs};
 use crate::prompt::SidePromptArgs;
 use crate::table::table;
@@ -56,6 +57,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    interrupt::end_on_ctrl_c()?;
     // All are read before the first is judged: a typo in the last name should not cost the time of the others.
     let options = ReadOptions {
         columns: args.columns.clone().unwrap_or_default(),

@@ -32,6 +32,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let others = differences(&opened.folder, encoder, origins);
     let shape = contract.transformer().shape();
     let model_type = encoder.config()["model_type"].as_str().unwrap_or_default();
+    let read_where = match contract.is_static() {
+        true => "a table of token vectors".to_owned(),
+        false => format!("model_type {model_type} in config.json"),
+    };
     if args.json {
         return terminal.print_json(&json!({
             "model": opened.reference,
@@ -58,13 +62,13 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let mut lines = vec![
         ("model", opened.reference.clone()),
         ("folder", opened.folder.display().to_string()),
-        ("architecture", format!("{} (model_type {model_type} in config.json)", shape.name)),
+        ("architecture", format!("{} ({read_where})", shape.name)),
         ("modules", contract.summary()),
         ("pooling", format!("{} ({})", contract.pooling().name(), origins.pooling)),
         ("normalisation", normalisation(contract).to_owned()),
         ("dense", dense(contract)),
         ("dimensions", dimensions(contract.dim(), contract.full_dim())),
-        ("longest input", format!("{} tokens ({})", contract.max_seq_length, origins.max_seq_length)),
+        ("longest input", format!("{} ({})", contract.longest_input(), origins.max_seq_length)),
         ("similarity", contract.similarity.name().to_owned()),
         ("vocabulary", format!("{} tokens", encoder.tokenizer().vocab_size())),
         ("parameters", grouped(encoder.num_parameters())),

@@ -1,6 +1,7 @@
 //! Signals: Ctrl-C between two pieces of work, so that files that are being written are removed on the way out, and
 //! a file size limit as an error that can be told.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,6 +10,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::failure::Quit;
+use crate::log::Level;
+use crate::terminal::insist;
 
 /// Makes a write beyond the file size limit (`ulimit -f`) fail, as on a full disk, in place of killing the process.
 pub fn outlive_file_size_limit() {
@@ -23,6 +26,21 @@ pub fn restore_on_signals() -> anyhow::Result<()> {
         if let Some(signal) = signals.forever().next() {
             temper_tui::restore();
             signal_hook::low_level::exit(128 + signal);
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(end)?;
+    Ok(())
+}
+
+/// Ends a command that writes nothing at the first Ctrl-C, and says so.
+pub fn end_on_ctrl_c() -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT])?;
+    let end = move || {
+        if signals.forever().next().is_some() {
+            // Not on the line of a progress bar.
+            let bar = std::io::stderr().is_terminal();
+            insist(Level::Note, if bar { "\ninterrupted" } else { "interrupted" });
+            signal_hook::low_level::exit(130);
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(end)?;

@@ -20,6 +20,7 @@ mod interrupt;
 mod log;
 mod man;
 mod model;
+mod pieces;
 mod plain;
 mod prompt;
 mod pull;

@@ -36,6 +36,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let id = HubId::parse(&args.id).ok_or(hub::Error::BadId(args.id))?;
+    let settings = Settings::from_env();
+    hub::check_access(&settings, &id)?;
     // Reading it first: a model that does not load is not for others.
     let opened = ReadingArgs::default().open(&args.model, terminal)?;
     let exported = tempfile::tempdir().context("failed to make a temporary folder")?;
@@ -47,7 +49,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let transfer = Transfer::new(format!("uploading to {id}"), terminal);
     let listener = |event: hub::Event<'_>| transfer.show(event);
-    let pushed = hub::push(&Settings::from_env(), &folder, &id, args.private, &listener)?;
+    let pushed = hub::push(&settings, &folder, &id, args.private, &listener)?;
     drop(transfer);
     if pushed.created {
         terminal.note(format!(

@@ -125,7 +125,9 @@ impl Args {
         if !found.missing.is_empty() {
             let bar = terminal.progress("embedding", Some(found.missing.len()));
             let new: Vec<String> = found.missing.iter().map(|index| texts[*index].to_owned()).collect();
-            let mut ahead = Ahead::start(Arc::clone(&source), Box::new(new.into_iter().map(Ok)));
+            let reader = Arc::clone(&source);
+            let texts = Box::new(new.into_iter().map(Ok));
+            let mut ahead = Ahead::start(texts, move |texts| reader.prepare(texts));
             let mut places = found.missing.iter();
             let embedded = loop {
                 match ahead.next(interrupt) {

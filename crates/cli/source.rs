@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
-use temper_encoder::Encoder;
+use temper_encoder::{Chunked, Encoder};
 use temper_vectors::Embeddings;
 use temper_vectors::store::{Found, Store};
 
@@ -33,13 +33,6 @@ pub struct Chunk {
     /// For each missing text its place among the distinct ones.
     places: Vec<usize>,
     ids: Vec<Vec<u32>>,
-}
-
-impl Chunk {
-    /// How many texts it has.
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
 }
 
 impl Source {
@@ -89,6 +82,16 @@ impl Source {
         let distinct: Vec<&str> = distinct.iter().map(|index| texts[*index].as_str()).collect();
         self.cache().attempt(|store| store.insert(&distinct, &new.values));
         (texts, Embeddings { dim, values })
+    }
+
+    /// Embeds pieces of whole texts, which no store keeps: their vectors depend on what stands around them.
+    pub fn embed_late(&self, cut: &[Chunked], bar: &ProgressBar) -> (Vec<String>, Embeddings) {
+        let mut all = Embeddings::new(self.encoder.contract.dim());
+        for text in cut {
+            all.values.extend(self.encoder.embed_late(text).values);
+            bar.inc(text.bytes.len() as u64);
+        }
+        (cut.iter().flat_map(Chunked::pieces).map(str::to_owned).collect(), all)
     }
 
     /// Writes what the store still holds in memory, and tells what went wrong with it.

@@ -8,7 +8,7 @@ from .embed import LENGTH
 
 def measure(bench):
     recipe = Recipe()
-    model = bench.random_encoder(layers=12, hidden=768, heads=12)
+    model = bench.random_encoder("BERT-base")
     pairs = bench.corpus("pairs_train", "base_pairs", recipe.length)
     texts = bench.corpus("texts", "base_texts", LENGTH)
     section = Section("BERT-base shape, 12 layers x 768",

@@ -8,7 +8,7 @@ from ..rounds import Rounds
 def measure(bench):
     # Random weights need a far higher rate than pretrained ones.
     recipe = Recipe(rate=5e-4)
-    model = bench.random_encoder(layers=4, hidden=256, heads=4)
+    model = bench.random_encoder("4x256")
     corpus = bench.corpus("pairs_train", "pairs", recipe.length)
     dev = bench.file("pairs_dev", "dev")
     section = Section("From scratch, 4 layers x 256",

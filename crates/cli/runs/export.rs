@@ -5,9 +5,10 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use temper_runs::{FlatError, write_json, write_steps, write_summaries};
+use temper_runs::{FlatError, write_atomic, write_json, write_steps, write_summaries};
 
 use super::Root;
+use crate::embed::is_special;
 use crate::failure::BadInput;
 use crate::terminal::Terminal;
 
@@ -76,9 +77,13 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         Some(path) => format!("failed to export to `{}`", path.display()),
         None => "failed to export".to_owned(),
     };
-    let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(failed)?)),
-        None => Box::new(BufWriter::new(stdout())),
+    // A file that is there stays as it is until the new one is whole.
+    let file = args.output.as_deref().filter(|path| !is_special(path));
+    let mut whole = Vec::new();
+    let mut out: Box<dyn Write> = match (&args.output, file) {
+        (_, Some(_)) => Box::new(&mut whole),
+        (Some(path), None) => Box::new(BufWriter::new(File::create(path).with_context(failed)?)),
+        (None, None) => Box::new(BufWriter::new(stdout())),
     };
     let written = match (args.format, args.summary) {
         (Format::Csv, false) => write_steps(&runs, &mut out),
@@ -92,5 +97,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
             FlatError::Write(error) => error.into(),
         })
         .with_context(failed)?;
-    out.flush().with_context(failed)
+    out.flush().with_context(failed)?;
+    drop(out);
+    file.map_or(Ok(()), |path| write_atomic(path, &whole)).with_context(failed)
 }

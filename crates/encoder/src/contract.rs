@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use temper_kernels::{Activation, Pool};
 
-use crate::architecture::TransformerConfig;
+use crate::architecture::{ANY_LENGTH, TransformerConfig};
 
 /// How a text becomes a vector.
 #[derive(Debug, Clone, Serialize)]
@@ -98,6 +98,14 @@ impl Contract {
     /// Whether a model without a transformer: its texts have no special tokens.
     pub fn is_static(&self) -> bool {
         matches!(self.transformer(), TransformerConfig::Static(_))
+    }
+
+    /// The longest input in words.
+    pub fn longest_input(&self) -> String {
+        match self.max_seq_length {
+            ANY_LENGTH => "any length".to_owned(),
+            tokens => format!("{tokens} tokens"),
+        }
     }
 
     /// The pooling of the chain.

@@ -72,6 +72,9 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// Texts cannot be cut as asked.
+    #[error("{0}")]
+    Chunking(String),
     /// A run folder was named as the model but cannot be used.
     #[error(transparent)]
     Run(#[from] temper_runs::Error),

@@ -1,6 +1,7 @@
 //! Text in, vectors out: the model contract, architectures, tokenizing, pooling, reading and writing folders.
 
 pub mod architecture;
+pub mod chunking;
 pub mod contract;
 pub mod dropout;
 pub mod encoder;
@@ -21,6 +22,7 @@ pub mod weights;
 pub mod write;
 
 pub use architecture::{BertConfig, Transformer, TransformerConfig};
+pub use chunking::{Chunked, Chunker};
 pub use contract::Contract;
 pub use dropout::DropoutSites;
 pub use encoder::Encoder;

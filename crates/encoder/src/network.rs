@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use temper_kernels::{LinearPrecision, is_fused, normalize, pool};
+use temper_kernels::{LinearPrecision, Offsets, is_fused, normalize, pool};
 
 use crate::architecture::Transformer;
 use crate::architecture::layers::Linear;
@@ -55,6 +55,18 @@ impl Network {
     /// Token vectors, before pooling.
     ///
     /// # Shapes
+    /// - output: `[tokens, hidden_size]`, sequences end to end; more rows behind them where the ops are not fused
+    pub(crate) fn token_vectors(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        if is_fused(&self.transformer.word_table().val().device()) {
+            self.hidden_states(batch, pass)
+        } else {
+            self.hidden_states(&batch.rounded_up(TOKENS), pass)
+        }
+    }
+
+    /// Token vectors of exactly the batch's tokens.
+    ///
+    /// # Shapes
     /// - output: `[tokens, hidden_size]`, sequences end to end
     pub fn hidden_states(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
         self.transformer.forward(batch, pass)
@@ -65,13 +77,19 @@ impl Network {
     /// # Shapes
     /// - output: `[batch, full_dim]`
     pub fn forward(&self, contract: &Contract, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        self.after(contract, self.token_vectors(batch, pass), &batch.offsets)
+    }
+
+    /// The modules behind the transformer.
+    ///
+    /// # Shapes
+    /// - hidden: `[tokens or more, hidden_size]`
+    /// - output: `[offsets.batch(), full_dim]`
+    pub(crate) fn after(&self, contract: &Contract, hidden: Tensor<2>, offsets: &Offsets) -> Tensor<2> {
         let mut dense = self.dense.iter();
-        let rounded =
-            (!is_fused(&self.transformer.word_table().val().device())).then(|| batch.rounded_up(TOKENS));
-        let hidden = self.hidden_states(rounded.as_ref().unwrap_or(batch), pass);
         contract.modules.iter().fold(hidden, |x, module| match module {
             ModuleSpec::Transformer(_) => x,
-            ModuleSpec::Pooling(spec) => pooled(x, batch, spec),
+            ModuleSpec::Pooling(spec) => pooled(x, offsets, spec),
             ModuleSpec::Dense(spec) => {
                 let layer = dense.next().expect("this is a bug: one layer for every Dense of the contract");
                 layer.linear.forward(x, spec.activation)
@@ -81,8 +99,8 @@ impl Network {
     }
 }
 
-fn pooled(hidden: Tensor<2>, batch: &PackedBatch, spec: &PoolingSpec) -> Tensor<2> {
-    let one = |p: &temper_kernels::Pool| pool(hidden.clone(), &batch.offsets, *p);
+fn pooled(hidden: Tensor<2>, offsets: &Offsets, spec: &PoolingSpec) -> Tensor<2> {
+    let one = |p: &temper_kernels::Pool| pool(hidden.clone(), offsets, *p);
     match spec.pools.as_slice() {
         [only] => one(only),
         several => Tensor::cat(several.iter().map(one).collect(), 1),

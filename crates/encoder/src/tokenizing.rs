@@ -3,6 +3,7 @@
 //! Truncation and padding settings inside `tokenizer.json` never apply: the contract's maximum length does, and
 //! nothing is padded.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -23,6 +24,20 @@ pub struct Tokenizer {
     /// `tokenizer_config.json` as it is saved again, or null.
     config: Value,
     path: PathBuf,
+}
+
+/// A text's tokens, the text's own apart from what stands around them.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    /// Special tokens and the prompt's.
+    pub(crate) prefix: Vec<u32>,
+    pub(crate) ids: Vec<u32>,
+    /// Special tokens.
+    pub(crate) suffix: Vec<u32>,
+    /// Where each of `ids` lies in the text.
+    pub(crate) bytes: Vec<Range<usize>>,
+    /// The number of the word that each is part of, where the tokenizer knows words.
+    pub(crate) words: Vec<Option<u32>>,
 }
 
 impl Tokenizer {
@@ -99,7 +114,15 @@ impl Tokenizer {
         texts: &[S],
         prompt: Option<&str>,
     ) -> Result<Vec<Vec<u32>>, Error> {
-        self.encode_with(&self.inner, texts, prompt)
+        let prompt = prompt.unwrap_or_default();
+        let mut inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
+        let encodings = match inputs.len() {
+            // A batch would go through the thread pool, which for one text costs more than the text.
+            1 => self.inner.encode_fast(inputs.remove(0), self.special).map(|encoding| vec![encoding]),
+            _ => self.inner.encode_batch_fast(inputs, self.special),
+        };
+        let encodings = encodings.map_err(|e| error(&self.path, e))?;
+        Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
     }
 
     /// Number of tokens of each text before truncation, special tokens included.
@@ -108,26 +131,36 @@ impl Tokenizer {
         texts: &[S],
         prompt: Option<&str>,
     ) -> Result<Vec<usize>, Error> {
-        let mut whole = self.inner.clone();
-        whole.with_truncation(None).map_err(|e| error(&self.path, e))?;
-        Ok(self.encode_with(&whole, texts, prompt)?.iter().map(Vec::len).collect())
+        Ok(self.whole()?.encode(texts, prompt)?.iter().map(Vec::len).collect())
     }
 
-    fn encode_with<S: AsRef<str> + Sync>(
-        &self,
-        tokenizer: &tokenizers::Tokenizer,
-        texts: &[S],
-        prompt: Option<&str>,
-    ) -> Result<Vec<Vec<u32>>, Error> {
+    /// The same without truncation.
+    pub(crate) fn whole(&self) -> Result<Self, Error> {
+        let mut whole = self.clone();
+        whole.inner.with_truncation(None).map_err(|e| error(&self.path, e))?;
+        Ok(whole)
+    }
+
+    /// A text's tokens, and where each lies in it.
+    pub(crate) fn tokens(&self, text: &str, prompt: Option<&str>) -> Result<Tokens, Error> {
         let prompt = prompt.unwrap_or_default();
-        let mut inputs: Vec<String> = texts.iter().map(|t| format!("{prompt}{}", t.as_ref())).collect();
-        let encodings = match inputs.len() {
-            // A batch would go through the thread pool, which for one text costs more than the text.
-            1 => tokenizer.encode_fast(inputs.remove(0), self.special).map(|encoding| vec![encoding]),
-            _ => tokenizer.encode_batch_fast(inputs, self.special),
-        };
-        let encodings = encodings.map_err(|e| error(&self.path, e))?;
-        Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
+        let encoding =
+            self.inner.encode(format!("{prompt}{text}"), self.special).map_err(|e| error(&self.path, e))?;
+        let (ids, offsets, special) =
+            (encoding.get_ids(), encoding.get_offsets(), encoding.get_special_tokens_mask());
+        let of_prompt =
+            |at: &usize| special[*at] == 1 || offsets[*at].1 <= prompt.len() && !prompt.is_empty();
+        let start = (0..ids.len()).take_while(of_prompt).count();
+        let end = ids.len() - special[start..].iter().rev().take_while(|special| **special == 1).count();
+        let place =
+            |(from, to): &(usize, usize)| from.saturating_sub(prompt.len())..to - prompt.len().min(*to);
+        Ok(Tokens {
+            prefix: ids[..start].to_vec(),
+            ids: ids[start..end].to_vec(),
+            suffix: ids[end..].to_vec(),
+            bytes: offsets[start..end].iter().map(place).collect(),
+            words: encoding.get_word_ids()[start..end].to_vec(),
+        })
     }
 
     /// Number of tokens the tokenizer can produce.

@@ -53,13 +53,13 @@ fn summary(encoder: &Encoder, facts: &CardFacts, precision: Precision) -> String
     format!(
         "# {}\n\nA sentence encoder: texts in, vectors of {} values out. Made from {origin}.\n\n\
          | | |\n|---|---|\n\
-         | modules | {} |\n| dimensions | {} |\n| longest input | {} tokens |\n| similarity | {} |\n\
+         | modules | {} |\n| dimensions | {} |\n| longest input | {} |\n| similarity | {} |\n\
          | parameters | {} |\n| weights | {} |\n",
         facts.name,
         contract.dim(),
         contract.summary(),
         contract.dim(),
-        contract.max_seq_length,
+        contract.longest_input(),
         contract.similarity.name(),
         encoder.num_parameters(),
         precision.torch_name(),

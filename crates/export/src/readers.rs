@@ -26,12 +26,25 @@ pub fn differences(folder: &Path, encoder: &Encoder, origins: &Origins) -> Vec<D
     let facts = Facts::look(folder, encoder, origins);
     let of =
         |reader, said: Vec<String>| said.into_iter().map(move |difference| Difference { reader, difference });
+    if encoder.contract.is_static() {
+        let said = |(reader, difference): (_, &str)| Difference { reader, difference: difference.to_owned() };
+        return STATIC.map(said).into_iter().chain(of("sentence-transformers", of_prompts(&facts))).collect();
+    }
     of("transformers", vec![transformers(&facts)])
         .chain(of("sentence-transformers", sentence_transformers(&facts)))
         .chain(of("text-embeddings-inference", inference_server(&facts)))
         .chain(of("llama.cpp", llama_cpp(&facts)))
         .collect()
 }
+
+/// What readers do with a model that is a table alone.
+const STATIC: [(&str, &str); 5] = [
+    ("transformers", "does not load it: there is no transformer"),
+    ("sentence-transformers", "versions before 3.2 have no StaticEmbedding"),
+    ("model2vec", "leaves unknown tokens out of the mean; sentence-transformers and temper do not"),
+    ("text-embeddings-inference", "does not load static models"),
+    ("llama.cpp", "does not convert static models"),
+];
 
 /// What the statements depend on.
 struct Facts<'a> {
@@ -132,10 +145,16 @@ fn sentence_transformers(facts: &Facts<'_>) -> Vec<String> {
             facts.pooling.name()
         ));
     }
-    if matches!(facts.origins.prompts, Origin::Preset(_)) {
-        said.push("knows no prompts for this folder; `temper export` writes them".to_owned());
-    }
+    said.extend(of_prompts(facts));
     said
+}
+
+/// What sentence-transformers makes of prompts that a preset brought.
+fn of_prompts(facts: &Facts<'_>) -> Vec<String> {
+    match facts.origins.prompts {
+        Origin::Preset(_) => vec!["knows no prompts for this folder; `temper export` writes them".to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 /// text-embeddings-inference.

@@ -22,7 +22,7 @@ pub struct Plan {
     /// Number of parameters.
     pub parameters: usize,
     /// Longest input in tokens.
-    pub max_seq_length: usize,
+    pub longest_input: String,
     /// Which file column became which role.
     pub mappings: Vec<String>,
     /// Kind of examples.
@@ -71,7 +71,7 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
     Ok(Plan {
         model: encoder.contract.summary(),
         parameters,
-        max_seq_length: encoder.contract.max_seq_length,
+        longest_input: encoder.contract.longest_input(),
         mappings: prepared.mappings.clone(),
         kind: dataset.kind.name().to_owned(),
         train_examples: dataset.len(),
@@ -141,9 +141,9 @@ impl Plan {
         }
         if self.truncated_share > 0.2 {
             warnings.push(format!(
-                "{:.0} % of the texts are longer than max_seq_length {} and are cut off",
+                "{:.0} % of the texts are longer than max_seq_length ({}) and are cut off",
                 self.truncated_share * 100.0,
-                self.max_seq_length
+                self.longest_input
             ));
         }
         warnings
@@ -160,8 +160,8 @@ impl fmt::Display for Plan {
         let scratch = if self.from_scratch { ", from random weights" } else { "" };
         writeln!(
             f,
-            "model     {} ({million:.1} M parameters, max_seq_length {}{scratch})",
-            self.model, self.max_seq_length
+            "model     {} ({million:.1} M parameters, longest input {}{scratch})",
+            self.model, self.longest_input
         )?;
         for mapping in &self.mappings {
             writeln!(f, "data      {mapping}")?;

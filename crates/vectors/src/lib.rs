@@ -13,7 +13,7 @@ pub mod store;
 
 pub use embeddings::Embeddings;
 pub use error::Error;
-pub use files::{Format, VectorWriter, read, read_provenance};
+pub use files::{Format, Piece, VectorWriter, read, read_provenance};
 pub use provenance::{Precision, Provenance, check_compatible};
 pub use search::{Hit, top_k};
 pub use similarity::{Prepared, Similarity};

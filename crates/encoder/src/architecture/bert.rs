@@ -7,13 +7,12 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::Value;
-use temper_kernels::{Activation, Attend, LinearPrecision, attention, embed_norm};
+use temper_kernels::{Activation, Attend, LinearPrecision, attention};
 
 use super::Shape;
 use super::fields::Fields;
-use super::layers::{LayerNorm, Linear, Packed, Table};
+use super::layers::{Embeddings, Linear, Output, SelfAttention};
 use crate::Error;
-use crate::dropout::DropoutSites;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
 
@@ -134,14 +133,6 @@ pub struct Bert {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Table,
-    position_embeddings: Table,
-    token_type_embeddings: Table,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct Layers {
     layer: Vec<Layer>,
 }
@@ -160,53 +151,24 @@ struct Attention {
 }
 
 #[derive(Module, Debug)]
-struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    #[module(skip)]
-    packed: Packed,
-}
-
-#[derive(Module, Debug)]
 struct Intermediate {
     dense: Linear,
-}
-
-#[derive(Module, Debug)]
-struct Output {
-    dense: Linear,
-    layer_norm: LayerNorm,
 }
 
 impl Bert {
     pub(super) fn empty(config: &BertConfig, device: &Device) -> Self {
         let (dim, wide) = (config.hidden_size, config.intermediate_size);
-        let output = |inputs| Output {
-            dense: Linear::empty(inputs, dim, true, device),
-            layer_norm: LayerNorm::empty(dim, true, device),
-        };
-        let square = || Linear::empty(dim, dim, true, device);
         let layer = |_| Layer {
             attention: Attention {
-                self_attention: SelfAttention {
-                    query: square(),
-                    key: square(),
-                    value: square(),
-                    packed: Packed::default(),
-                },
-                output: output(dim),
+                self_attention: SelfAttention::empty(dim, device),
+                output: Output::empty(dim, dim, device),
             },
             intermediate: Intermediate { dense: Linear::empty(dim, wide, true, device) },
-            output: output(wide),
+            output: Output::empty(wide, dim, device),
         };
+        let (positions, types) = (Some(config.max_position_embeddings), Some(config.type_vocab_size));
         Self {
-            embeddings: Embeddings {
-                word_embeddings: Table::empty(config.vocab_size, dim, device),
-                position_embeddings: Table::empty(config.max_position_embeddings, dim, device),
-                token_type_embeddings: Table::empty(config.type_vocab_size, dim, device),
-                layer_norm: LayerNorm::empty(dim, true, device),
-            },
+            embeddings: Embeddings::empty(config.vocab_size, positions, types, dim, device),
             encoder: Layers { layer: (0..config.num_hidden_layers).map(layer).collect() },
             config: config.clone(),
         }
@@ -214,8 +176,7 @@ impl Bert {
 
     pub(super) fn pack(&mut self, precision: LinearPrecision) {
         for layer in &mut self.encoder.layer {
-            let this = &mut layer.attention.self_attention;
-            this.packed = Packed::new([&this.query, &this.key, &this.value], precision);
+            layer.attention.self_attention.pack(precision);
             layer.attention.output.dense.pack(precision);
             layer.intermediate.dense.pack(precision);
             layer.output.dense.pack(precision);
@@ -227,64 +188,33 @@ impl Bert {
     }
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        let (config, e, dropout) = (&self.config, &self.embeddings, &pass.dropout);
+        let config = &self.config;
         let input = match config.padding {
             Some(padding) => Cow::Owned(batch.numbered_after(padding)),
             None => Cow::Borrowed(&batch.input),
         };
-        let mut hidden = embed_norm(
-            e.word_embeddings.weight.val(),
-            Some(e.position_embeddings.weight.val()),
-            Some(e.token_type_embeddings.weight.val()),
-            &input,
-            e.layer_norm.weight.val(),
-            e.layer_norm.shift(),
-            config.layer_norm_eps,
-            dropout.next(config.hidden_dropout_prob),
-            pass.word_rows.clone(),
-        );
+        let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
+        let mut hidden = self.embeddings.forward(&input, eps, dropout, pass);
         for layer in &self.encoder.layer {
-            hidden = layer.forward(hidden, config, batch, dropout);
+            hidden = layer.forward(hidden, config, batch, pass);
         }
         hidden
     }
 }
 
 impl Layer {
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        config: &BertConfig,
-        batch: &PackedBatch,
-        dropout: &DropoutSites,
-    ) -> Tensor<2> {
-        let this = &self.attention.self_attention;
+    fn forward(&self, x: Tensor<2>, config: &BertConfig, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
+        let (eps, dropout) = (config.layer_norm_eps, &pass.dropout);
+        let (heads, hidden_dropout) = (config.num_attention_heads, config.hidden_dropout_prob);
         let context = attention(
-            Linear::forward_joined([&this.query, &this.key, &this.value], &this.packed, x.clone()),
+            self.attention.self_attention.forward(x.clone()),
             None,
             &batch.offsets,
-            &Attend::new(
-                config.num_attention_heads,
-                config.num_attention_heads,
-                config.hidden_size / config.num_attention_heads,
-            ),
+            &Attend::new(heads, heads, config.hidden_size / heads),
             dropout.next(config.attention_probs_dropout_prob),
         );
-        let x = self.attention.output.forward(context, x, config, dropout);
+        let x = self.attention.output.forward(context, x, eps, dropout.next(hidden_dropout));
         let wide = self.intermediate.dense.forward(x.clone(), config.hidden_act);
-        self.output.forward(wide, x, config, dropout)
-    }
-}
-
-impl Output {
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        residual: Tensor<2>,
-        config: &BertConfig,
-        dropout: &DropoutSites,
-    ) -> Tensor<2> {
-        let x = self.dense.forward(x, Activation::Identity);
-        self.layer_norm.of_sum(x, residual, config.layer_norm_eps, dropout.next(config.hidden_dropout_prob))
+        self.output.forward(wide, x, eps, dropout.next(hidden_dropout))
     }
 }

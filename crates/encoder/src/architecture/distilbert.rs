@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::Value;
-use temper_kernels::{Activation, Attend, LinearPrecision, attention, embed_norm};
+use temper_kernels::{Activation, Attend, LinearPrecision, attention};
 
 use super::Shape;
 use super::fields::Fields;
-use super::layers::{LayerNorm, Linear, Packed, Table};
+use super::layers::{Embeddings, LayerNorm, Linear, Packed};
 use crate::Error;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
@@ -74,13 +74,6 @@ pub struct DistilBert {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Table,
-    position_embeddings: Table,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct Layers {
     layer: Vec<Layer>,
 }
@@ -127,11 +120,13 @@ impl DistilBert {
             output_layer_norm: norm(),
         };
         Self {
-            embeddings: Embeddings {
-                word_embeddings: Table::empty(config.vocab_size, dim, device),
-                position_embeddings: Table::empty(config.max_position_embeddings, dim, device),
-                layer_norm: norm(),
-            },
+            embeddings: Embeddings::empty(
+                config.vocab_size,
+                Some(config.max_position_embeddings),
+                None,
+                dim,
+                device,
+            ),
             transformer: Layers { layer: (0..config.n_layers).map(layer).collect() },
             config: config.clone(),
         }
@@ -151,18 +146,8 @@ impl DistilBert {
     }
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        let (config, e) = (&self.config, &self.embeddings);
-        let mut hidden = embed_norm(
-            e.word_embeddings.weight.val(),
-            Some(e.position_embeddings.weight.val()),
-            None,
-            &batch.input,
-            e.layer_norm.weight.val(),
-            e.layer_norm.shift(),
-            EPS,
-            pass.dropout.next(config.dropout),
-            pass.word_rows.clone(),
-        );
+        let config = &self.config;
+        let mut hidden = self.embeddings.forward(&batch.input, EPS, config.dropout, pass);
         for layer in &self.transformer.layer {
             hidden = layer.forward(hidden, config, batch, pass);
         }

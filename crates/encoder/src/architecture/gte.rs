@@ -5,13 +5,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::Value;
-use temper_kernels::{
-    Activation, Attend, Gate, LinearPrecision, Rotary, attention, embed_norm, gated, rotary,
-};
+use temper_kernels::{Activation, Attend, Gate, LinearPrecision, Rotary, attention, gated, rotary};
 
 use super::Shape;
 use super::fields::Fields;
-use super::layers::{LayerNorm, Linear, Table};
+use super::layers::{Embeddings, LayerNorm, Linear};
 use super::rope::Rope;
 use crate::Error;
 use crate::packed::PackedBatch;
@@ -90,13 +88,6 @@ pub struct Gte {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Table,
-    token_type_embeddings: Option<Table>,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct Layers {
     layer: Vec<Layer>,
 }
@@ -138,11 +129,7 @@ impl Gte {
             mlp_ln: norm(),
         };
         Self {
-            embeddings: Embeddings {
-                word_embeddings: Table::empty(config.vocab_size, dim, device),
-                token_type_embeddings: config.type_vocab_size.map(|rows| Table::empty(rows, dim, device)),
-                layer_norm: norm(),
-            },
+            embeddings: Embeddings::empty(config.vocab_size, None, config.type_vocab_size, dim, device),
             encoder: Layers { layer: (0..config.num_hidden_layers).map(layer).collect() },
             config: config.clone(),
         }
@@ -162,19 +149,10 @@ impl Gte {
     }
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        let (config, e) = (&self.config, &self.embeddings);
+        let config = &self.config;
         let rope = config.rope.of(batch);
-        let mut hidden = embed_norm(
-            e.word_embeddings.weight.val(),
-            None,
-            e.token_type_embeddings.as_ref().map(|table| table.weight.val()),
-            &batch.input,
-            e.layer_norm.weight.val(),
-            e.layer_norm.shift(),
-            config.layer_norm_eps,
-            pass.dropout.next(config.hidden_dropout_prob),
-            pass.word_rows.clone(),
-        );
+        let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
+        let mut hidden = self.embeddings.forward(&batch.input, eps, dropout, pass);
         for layer in &self.encoder.layer {
             hidden = layer.forward(hidden, &rope, config, batch, pass);
         }

@@ -5,11 +5,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use serde_json::Value;
-use temper_kernels::{Activation, Attend, Gate, LinearPrecision, attention, embed_norm, gated};
+use temper_kernels::{Activation, Attend, Gate, LinearPrecision, attention, gated};
 
 use super::Shape;
 use super::fields::Fields;
-use super::layers::{LayerNorm, Linear, Packed, Table};
+use super::layers::{Embeddings, LayerNorm, Linear, Output, SelfAttention};
 use crate::Error;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
@@ -88,13 +88,6 @@ pub struct JinaBert {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Table,
-    token_type_embeddings: Table,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct Layers {
     layer: Vec<Layer>,
 }
@@ -112,21 +105,6 @@ struct Attention {
 }
 
 #[derive(Module, Debug)]
-struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    #[module(skip)]
-    packed: Packed,
-}
-
-#[derive(Module, Debug)]
-struct Output {
-    dense: Linear,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct FeedForward {
     gated_layers: Linear,
     wo: Linear,
@@ -136,30 +114,19 @@ struct FeedForward {
 impl JinaBert {
     pub(super) fn empty(config: &JinaBertConfig, device: &Device) -> Self {
         let (dim, wide) = (config.hidden_size, config.intermediate_size);
-        let square = || Linear::empty(dim, dim, true, device);
-        let norm = || LayerNorm::empty(dim, true, device);
         let layer = |_| Layer {
             attention: Attention {
-                self_attention: SelfAttention {
-                    query: square(),
-                    key: square(),
-                    value: square(),
-                    packed: Packed::default(),
-                },
-                output: Output { dense: square(), layer_norm: norm() },
+                self_attention: SelfAttention::empty(dim, device),
+                output: Output::empty(dim, dim, device),
             },
             mlp: FeedForward {
                 gated_layers: Linear::empty(dim, 2 * wide, false, device),
                 wo: Linear::empty(wide, dim, true, device),
-                layernorm: norm(),
+                layernorm: LayerNorm::empty(dim, true, device),
             },
         };
         Self {
-            embeddings: Embeddings {
-                word_embeddings: Table::empty(config.vocab_size, dim, device),
-                token_type_embeddings: Table::empty(config.type_vocab_size, dim, device),
-                layer_norm: norm(),
-            },
+            embeddings: Embeddings::empty(config.vocab_size, None, Some(config.type_vocab_size), dim, device),
             encoder: Layers { layer: (0..config.num_hidden_layers).map(layer).collect() },
             config: config.clone(),
         }
@@ -167,8 +134,7 @@ impl JinaBert {
 
     pub(super) fn pack(&mut self, precision: LinearPrecision) {
         for Layer { attention, mlp } in &mut self.encoder.layer {
-            let this = &mut attention.self_attention;
-            this.packed = Packed::new([&this.query, &this.key, &this.value], precision);
+            attention.self_attention.pack(precision);
             attention.output.dense.pack(precision);
             mlp.gated_layers.pack(precision);
             mlp.wo.pack(precision);
@@ -180,19 +146,10 @@ impl JinaBert {
     }
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        let (config, e) = (&self.config, &self.embeddings);
+        let config = &self.config;
         let bias = alibi(config.num_attention_heads, batch.offsets.max_length(), &self.word_table().val());
-        let mut hidden = embed_norm(
-            e.word_embeddings.weight.val(),
-            None,
-            Some(e.token_type_embeddings.weight.val()),
-            &batch.input,
-            e.layer_norm.weight.val(),
-            e.layer_norm.shift(),
-            config.layer_norm_eps,
-            pass.dropout.next(config.hidden_dropout_prob),
-            pass.word_rows.clone(),
-        );
+        let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
+        let mut hidden = self.embeddings.forward(&batch.input, eps, dropout, pass);
         for layer in &self.encoder.layer {
             hidden = layer.forward(hidden, &bias, config, batch, pass);
         }
@@ -210,18 +167,15 @@ impl Layer {
         pass: &Pass,
     ) -> Tensor<2> {
         let (eps, dropout) = (config.layer_norm_eps, &pass.dropout);
-        let Attention { self_attention: SelfAttention { query, key, value, packed }, output } =
-            &self.attention;
         let heads = config.num_attention_heads;
         let context = attention(
-            Linear::forward_joined([query, key, value], packed, x.clone()),
+            self.attention.self_attention.forward(x.clone()),
             Some(bias.clone()),
             &batch.offsets,
             &Attend::new(heads, heads, config.hidden_size / heads),
             dropout.next(config.attention_probs_dropout_prob),
         );
-        let context = output.dense.forward(context, Activation::Identity);
-        let x = output.layer_norm.of_sum(context, x, eps, dropout.next(config.hidden_dropout_prob));
+        let x = self.attention.output.forward(context, x, eps, dropout.next(config.hidden_dropout_prob));
         let FeedForward { gated_layers, wo, layernorm } = &self.mlp;
         let wide = gated(gated_layers.forward(x.clone(), Activation::Identity), config.gate, Gate::First);
         let wide = dropout.apply(wide, config.hidden_dropout_prob);

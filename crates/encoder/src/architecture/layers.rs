@@ -5,8 +5,11 @@ use std::sync::Arc;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use temper_kernels::{
-    Activation, Dropout, LinearPrecision, PackedLinear, add_norm, joined_linear, layer_norm, linear,
+    Activation, Dropout, EmbedInput, LinearPrecision, PackedLinear, add_norm, embed_norm, joined_linear,
+    layer_norm, linear,
 };
+
+use crate::pass::Pass;
 
 /// A lookup table, `[rows, dim]`.
 #[derive(Module, Debug)]
@@ -40,6 +43,102 @@ pub(crate) struct Linear {
 /// them, for a network that is not trained any more.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packed(Option<Arc<PackedLinear>>);
+
+/// Tables whose rows are added and normed, in the names that BERT gave them.
+#[derive(Module, Debug)]
+pub(crate) struct Embeddings {
+    pub(crate) word_embeddings: Table,
+    position_embeddings: Option<Table>,
+    token_type_embeddings: Option<Table>,
+    layer_norm: LayerNorm,
+}
+
+/// What attention compares and takes, as BERT names it.
+#[derive(Module, Debug)]
+pub(crate) struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    #[module(skip)]
+    packed: Packed,
+}
+
+/// The end of half a block, as BERT names it: back to the block's width, added to what went in, normed.
+#[derive(Module, Debug)]
+pub(crate) struct Output {
+    pub(crate) dense: Linear,
+    layer_norm: LayerNorm,
+}
+
+impl Embeddings {
+    /// With a table of positions and one of token types where their rows are given.
+    pub(crate) fn empty(
+        words: usize,
+        positions: Option<usize>,
+        token_types: Option<usize>,
+        dim: usize,
+        device: &Device,
+    ) -> Self {
+        let table = |rows| Table::empty(rows, dim, device);
+        Self {
+            word_embeddings: table(words),
+            position_embeddings: positions.map(table),
+            token_type_embeddings: token_types.map(table),
+            layer_norm: LayerNorm::empty(dim, true, device),
+        }
+    }
+
+    /// `[tokens, dim]`
+    pub(crate) fn forward(&self, input: &EmbedInput, eps: f64, dropout: f64, pass: &Pass) -> Tensor<2> {
+        let rows = |table: &Option<Table>| table.as_ref().map(|table| table.weight.val());
+        embed_norm(
+            self.word_embeddings.weight.val(),
+            rows(&self.position_embeddings),
+            rows(&self.token_type_embeddings),
+            input,
+            self.layer_norm.weight.val(),
+            self.layer_norm.shift(),
+            eps,
+            pass.dropout.next(dropout),
+            pass.word_rows.clone(),
+        )
+    }
+}
+
+impl SelfAttention {
+    pub(crate) fn empty(dim: usize, device: &Device) -> Self {
+        let square = || Linear::empty(dim, dim, true, device);
+        Self { query: square(), key: square(), value: square(), packed: Packed::default() }
+    }
+
+    pub(crate) fn pack(&mut self, precision: LinearPrecision) {
+        self.packed = Packed::new([&self.query, &self.key, &self.value], precision);
+    }
+
+    /// Queries, keys and values side by side.
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Linear::forward_joined([&self.query, &self.key, &self.value], &self.packed, x)
+    }
+}
+
+impl Output {
+    pub(crate) fn empty(inputs: usize, dim: usize, device: &Device) -> Self {
+        Self {
+            dense: Linear::empty(inputs, dim, true, device),
+            layer_norm: LayerNorm::empty(dim, true, device),
+        }
+    }
+
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        residual: Tensor<2>,
+        eps: f64,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        self.layer_norm.of_sum(self.dense.forward(x, Activation::Identity), residual, eps, dropout)
+    }
+}
 
 impl Linear {
     /// Zeros of the right shape, to be replaced by `parameters::load`.

@@ -38,6 +38,7 @@ pub use jina_bert::{JinaBert, JinaBertConfig};
 pub use modernbert::{ModernBert, ModernBertConfig};
 pub use mpnet::{Mpnet, MpnetConfig};
 pub use nomic_bert::{NomicBert, NomicBertConfig};
+pub(crate) use static_table::ANY_LENGTH;
 pub use static_table::{Static, StaticConfig};
 
 /// What the rest of temper asks of any transformer.

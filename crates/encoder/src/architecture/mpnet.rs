@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::Serialize;
 use serde_json::Value;
-use temper_kernels::{Activation, Attend, LinearPrecision, attention, embed_norm};
+use temper_kernels::{Activation, Attend, LinearPrecision, attention};
 
 use super::Shape;
 use super::fields::Fields;
-use super::layers::{LayerNorm, Linear, Packed, Table};
+use super::layers::{Embeddings, LayerNorm, Linear, Output, Packed, Table};
 use crate::Error;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
@@ -81,13 +81,6 @@ pub struct Mpnet {
 }
 
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Table,
-    position_embeddings: Table,
-    layer_norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
 struct Layers {
     layer: Vec<Layer>,
     relative_attention_bias: Table,
@@ -121,17 +114,10 @@ struct Intermediate {
     dense: Linear,
 }
 
-#[derive(Module, Debug)]
-struct Output {
-    dense: Linear,
-    layer_norm: LayerNorm,
-}
-
 impl Mpnet {
     pub(super) fn empty(config: &MpnetConfig, device: &Device) -> Self {
         let (dim, wide, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
         let linear = |inputs, outputs| Linear::empty(inputs, outputs, true, device);
-        let norm = || LayerNorm::empty(dim, true, device);
         let layer = |_| Layer {
             attention: Attention {
                 attn: SelfAttention {
@@ -141,17 +127,19 @@ impl Mpnet {
                     o: linear(dim, dim),
                     packed: Packed::default(),
                 },
-                layer_norm: norm(),
+                layer_norm: LayerNorm::empty(dim, true, device),
             },
             intermediate: Intermediate { dense: linear(dim, wide) },
-            output: Output { dense: linear(wide, dim), layer_norm: norm() },
+            output: Output::empty(wide, dim, device),
         };
         Self {
-            embeddings: Embeddings {
-                word_embeddings: Table::empty(config.vocab_size, dim, device),
-                position_embeddings: Table::empty(config.max_position_embeddings, dim, device),
-                layer_norm: norm(),
-            },
+            embeddings: Embeddings::empty(
+                config.vocab_size,
+                Some(config.max_position_embeddings),
+                None,
+                dim,
+                device,
+            ),
             encoder: Layers {
                 layer: (0..config.num_hidden_layers).map(layer).collect(),
                 relative_attention_bias: Table::empty(config.relative_attention_num_buckets, heads, device),
@@ -175,19 +163,9 @@ impl Mpnet {
     }
 
     pub(super) fn forward(&self, batch: &PackedBatch, pass: &Pass) -> Tensor<2> {
-        let (config, e) = (&self.config, &self.embeddings);
-        let bias = self.bias(batch.offsets.max_length());
-        let mut hidden = embed_norm(
-            e.word_embeddings.weight.val(),
-            Some(e.position_embeddings.weight.val()),
-            None,
-            &batch.numbered_after(PADDING),
-            e.layer_norm.weight.val(),
-            e.layer_norm.shift(),
-            config.layer_norm_eps,
-            pass.dropout.next(config.hidden_dropout_prob),
-            pass.word_rows.clone(),
-        );
+        let (config, bias) = (&self.config, self.bias(batch.offsets.max_length()));
+        let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
+        let mut hidden = self.embeddings.forward(&batch.numbered_after(PADDING), eps, dropout, pass);
         for layer in &self.encoder.layer {
             hidden = layer.forward(hidden, &bias, config, batch, pass);
         }
@@ -249,8 +227,7 @@ impl Layer {
         let context = o.forward(context, Activation::Identity);
         let x = self.attention.layer_norm.of_sum(context, x, eps, dropout.next(config.hidden_dropout_prob));
         let wide = self.intermediate.dense.forward(x.clone(), config.hidden_act);
-        let narrow = self.output.dense.forward(wide, Activation::Identity);
-        self.output.layer_norm.of_sum(narrow, x, eps, dropout.next(config.hidden_dropout_prob))
+        self.output.forward(wide, x, eps, dropout.next(config.hidden_dropout_prob))
     }
 }
 

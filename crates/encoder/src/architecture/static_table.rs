@@ -12,6 +12,9 @@ use crate::Error;
 use crate::packed::PackedBatch;
 use crate::pass::Pass;
 
+/// The longest input of a model that knows no positions.
+pub(crate) const ANY_LENGTH: usize = 1 << 30;
+
 /// The shape of the table; such models have no fields of their own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StaticConfig {
@@ -31,7 +34,7 @@ impl StaticConfig {
             hidden_size: self.hidden_size,
             num_hidden_layers: 0,
             intermediate_size: 0,
-            max_tokens: 1 << 30,
+            max_tokens: ANY_LENGTH,
         }
     }
 }

@@ -18,7 +18,7 @@ mod wanted;
 pub use error::Error;
 pub use id::HubId;
 pub use pull::{Pulled, find, pull};
-pub use push::{Pushed, push};
+pub use push::{Pushed, check_access, push};
 pub use settings::{Settings, Token};
 
 /// What happens meanwhile, for whoever shows it.

@@ -43,9 +43,9 @@ pub fn push(
     private: bool,
     listener: Listener<'_>,
 ) -> Result<Pushed, Error> {
+    check_access(settings, id)?;
     let client = Client::new(settings, listener)?;
     let push = Push { client: &client, id };
-    push.check_access()?;
     let files = files(folder)?;
     let (modes, created) = match push.modes(&files) {
         Err(Failure::Refused(refusal)) if refusal.status == 404 && refusal.code != "RevisionNotFound" => {
@@ -57,6 +57,24 @@ pub fn push(
     let large = push.upload(&files, &modes)?;
     let (url, commit) = push.commit(&files, &large)?;
     Ok(Pushed { url, commit, created })
+}
+
+/// Says at once what the hub would say after a while: that a token is missing, or that the network is not to be used.
+pub fn check_access(settings: &Settings, id: &HubId) -> Result<(), Error> {
+    let Settings { endpoint, token, token_file, offline, .. } = settings;
+    if *offline {
+        return Err(Error::Denied {
+            problem: format!("`{id}` cannot be pushed: HF_HUB_OFFLINE forbids the network"),
+            hint: "unset HF_HUB_OFFLINE".to_owned(),
+        });
+    }
+    if token.is_none() {
+        return Err(Error::Denied {
+            problem: format!("pushing `{id}` to {endpoint} needs a token that may write it"),
+            hint: format!("put one in HF_TOKEN or `{}`", token_file.display()),
+        });
+    }
+    Ok(())
 }
 
 /// A file to push.
@@ -121,24 +139,6 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// Says at once what the hub would say after a while.
-    fn check_access(&self) -> Result<(), Error> {
-        let Settings { endpoint, token, token_file, offline, .. } = self.client.settings;
-        if *offline {
-            return Err(Error::Denied {
-                problem: format!("`{}` cannot be pushed: HF_HUB_OFFLINE forbids the network", self.id),
-                hint: "unset HF_HUB_OFFLINE".to_owned(),
-            });
-        }
-        if token.is_none() {
-            return Err(Error::Denied {
-                problem: format!("pushing `{}` to {endpoint} needs a token that may write it", self.id),
-                hint: format!("put one in HF_TOKEN or `{}`", token_file.display()),
-            });
-        }
-        Ok(())
-    }
-
     /// How the hub stores each file: the names of those it takes as large ones.
     fn modes(&self, files: &[Local]) -> Result<BTreeSet<String>, Failure> {
         #[derive(Deserialize)]

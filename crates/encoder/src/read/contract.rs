@@ -149,8 +149,11 @@ fn longest_input(
         let tokens = tokenizer_config.get("model_max_length")?.as_f64()?;
         (tokens < positions as f64).then(|| (tokens as usize, file("tokenizer_config.json")))
     };
-    let (tokens, origin) =
-        asked.or_else(set).or_else(of_tokenizer).unwrap_or_else(|| (positions, file("config.json")));
+    let of_positions = || match transformer {
+        TransformerConfig::Static(_) => (positions, Origin::Kind),
+        _ => (positions, file("config.json")),
+    };
+    let (tokens, origin) = asked.or_else(set).or_else(of_tokenizer).unwrap_or_else(of_positions);
     if tokens > positions || tokens < 3 {
         return Err(Error::model(
             &chain.transformer,

@@ -13,6 +13,8 @@ pub enum Origin {
     Caller,
     /// A preset, by its id.
     Preset(&'static str),
+    /// The kind of model: with it this is always so.
+    Kind,
     /// Nothing; what there is, is a guess.
     Nothing,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Origin {
             Self::File(path) => formatter.write_str(path),
             Self::Caller => formatter.write_str("as asked for"),
             Self::Preset(id) => write!(formatter, "temper's preset of {id}"),
+            Self::Kind => formatter.write_str("as every model of this kind"),
             Self::Nothing => formatter.write_str("nothing in the folder says"),
         }
     }

@@ -43,6 +43,10 @@ impl Kernels {
             Level::Avx512 => Self::of::<std::arch::x86_64::__m512>(&avx512::BY_ROWS, &avx512::BY_DEPTH),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => Self::avx2(),
+            // Every such CPU has NEON.
+            #[cfg(target_arch = "aarch64")]
+            _ => Self::of::<std::arch::aarch64::float32x4_t>(&neon::BY_ROWS, &neon::BY_DEPTH),
+            #[cfg(not(target_arch = "aarch64"))]
             _ => Self::portable(),
         }
     }
@@ -54,6 +58,7 @@ impl Kernels {
     }
 
     /// Those in plain Rust.
+    #[cfg_attr(target_arch = "aarch64", allow(dead_code))]
     pub(crate) fn portable() -> Self {
         Self::of::<Portable>(&portable::BY_ROWS, &portable::BY_DEPTH)
     }
@@ -141,5 +146,7 @@ macro_rules! kernels {
 kernels!(portable, super::Portable);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2, std::arch::x86_64::__m256, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+kernels!(neon, std::arch::aarch64::float32x4_t);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512, std::arch::x86_64::__m512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");

@@ -35,13 +35,13 @@ pub(crate) trait Vector: Copy {
     unsafe fn multiply_add(self, x: Self, sum: Self) -> Self;
 }
 
-/// Four lanes in plain Rust: what every target has. LLVM makes NEON of it, or SSE2.
+/// Four lanes in plain Rust: what every target has.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 4]);
 
 impl Vector for Portable {
     const LANES: usize = 4;
-    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
+    const ROWS: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
@@ -68,6 +68,37 @@ impl Vector for Portable {
     }
 }
 
+/// Implements [`Vector`] by intrinsics.
+macro_rules! vector {
+    ($type:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $fma:expr) => {
+        // SAFETY of all four: the caller's.
+        impl super::Vector for $type {
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+
+            #[inline(always)]
+            unsafe fn splat(x: f32) -> Self {
+                unsafe { $splat(x) }
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                unsafe { $load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                unsafe { $store(to, self) };
+            }
+
+            #[inline(always)]
+            unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
+                unsafe { $fma(self, x, sum) }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
@@ -75,39 +106,16 @@ mod x86 {
         _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
     };
 
-    /// Implements [`super::Vector`] by intrinsics.
-    macro_rules! vector {
-        ($type:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $fma:ident) => {
-            // SAFETY of all four: the caller's.
-            impl super::Vector for $type {
-                const LANES: usize = $lanes;
-                const ROWS: usize = $rows;
-
-                #[inline(always)]
-                unsafe fn splat(x: f32) -> Self {
-                    unsafe { $splat(x) }
-                }
-
-                #[inline(always)]
-                unsafe fn load(from: *const f32) -> Self {
-                    unsafe { $load(from) }
-                }
-
-                #[inline(always)]
-                unsafe fn store(self, to: *mut f32) {
-                    unsafe { $store(to, self) };
-                }
-
-                #[inline(always)]
-                unsafe fn multiply_add(self, x: Self, sum: Self) -> Self {
-                    unsafe { $fma(self, x, sum) }
-                }
-            }
-        };
-    }
-
     // 32 registers: 24 sums, two vectors of the panel, one of the left operand.
     vector!(__m512, 16, 12, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
     // 16 registers: 12 sums, two, one.
     vector!(__m256, 8, 6, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::{float32x4_t, vdupq_n_f32, vfmaq_f32, vld1q_f32, vst1q_f32};
+
+    // 32 registers: 24 sums, two vectors of the panel, one of the left operand.
+    vector!(float32x4_t, 4, 12, vdupq_n_f32, vld1q_f32, vst1q_f32, |x, y, sum| vfmaq_f32(sum, x, y));
 }

@@ -17,9 +17,6 @@ use crate::rows::CHUNK;
 use crate::simd::vectorised;
 use tile::{GROUP, Job, Kernels, MAX_TILE};
 
-/// Products of pairs below which one thread is faster than two: some 40 us.
-const SERIAL: usize = 1 << 23;
-
 /// An `[out, in]` weight in int8, in panels of output channels.
 #[derive(Debug)]
 pub(crate) struct Quantized {
@@ -89,7 +86,7 @@ impl Quantized {
                 finish(row, columns.start, tile.row(i));
             }
         };
-        let serial = tokens * channels * self.depth < SERIAL;
+        let serial = tokens * channels * self.depth < self.kernels.serial;
         let threads = if serial { 1 } else { rayon::current_num_threads() };
         let tasks = tasks(tokens, channels.div_ceil(width), threads);
         if serial {

@@ -29,6 +29,8 @@ pub(crate) struct Kernels {
     /// Largest magnitude of a quantised weight. AVX2 adds two products in 16 bits, which holds 2 * 255 * 63 but not
     /// 2 * 255 * 127.
     pub(crate) largest_weight: f32,
+    /// Products of pairs of bytes below which one thread is faster than two: some 40 us.
+    pub(crate) serial: usize,
     /// By height less one.
     rows: &'static [Kernel],
 }
@@ -60,7 +62,12 @@ impl Kernels {
     }
 
     fn of<V: Dot>(kernels: &'static [Kernel]) -> Self {
-        Self { columns: 2 * V::LANES, largest_weight: V::LARGEST_WEIGHT, rows: &kernels[..V::ROWS] }
+        Self {
+            columns: 2 * V::LANES,
+            largest_weight: V::LARGEST_WEIGHT,
+            serial: V::SERIAL,
+            rows: &kernels[..V::ROWS],
+        }
     }
 
     /// Rows of the tallest tile.
@@ -87,6 +94,8 @@ trait Dot: Copy {
     /// Rows of a tile two vectors wide that fit the registers.
     const ROWS: usize;
     const LARGEST_WEIGHT: f32;
+    /// As [`Kernels::serial`].
+    const SERIAL: usize;
     /// Weights, or the bytes that multiply them, of every lane.
     type Bytes: Copy;
 
@@ -130,6 +139,7 @@ impl Dot for Portable {
     const LANES: usize = 4;
     const ROWS: usize = 4;
     const LARGEST_WEIGHT: f32 = 127.0;
+    const SERIAL: usize = 1 << 19;
     type Bytes = [[i16; GROUP]; 4];
 
     #[inline(always)]
@@ -181,6 +191,7 @@ mod x86 {
         const LANES: usize = 16;
         const ROWS: usize = 12;
         const LARGEST_WEIGHT: f32 = 127.0;
+        const SERIAL: usize = 1 << 23;
         type Bytes = __m512i;
 
         #[inline(always)]
@@ -217,6 +228,7 @@ mod x86 {
         const LANES: usize = 8;
         const ROWS: usize = 4;
         const LARGEST_WEIGHT: f32 = 63.0;
+        const SERIAL: usize = 1 << 21;
         type Bytes = __m256i;
 
         #[inline(always)]

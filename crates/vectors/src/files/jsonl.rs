@@ -7,11 +7,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Format;
-use crate::{Embeddings, Error, Result};
+use crate::{Embeddings, Error, Piece, Result};
 
 /// What a line holds when it is written; a reader asks only for the vector.
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(flatten)]
+    piece: Option<&'a Piece>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     embedding: &'a [f32],
@@ -24,10 +26,11 @@ struct ReadLine {
 
 pub(super) fn write_row(
     output: &mut impl Write,
+    piece: Option<&Piece>,
     text: Option<&str>,
     embedding: &[f32],
 ) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, &Line { text, embedding })?;
+    serde_json::to_writer(&mut *output, &Line { piece, text, embedding })?;
     output.write_all(b"\n")
 }
 

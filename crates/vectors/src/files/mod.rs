@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::{Embeddings, Error, Provenance, Result};
 
-pub use writer::VectorWriter;
+pub use writer::{Piece, VectorWriter};
 
 /// A file format for vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether it says what each vector is of.
+    pub fn keeps_texts(self) -> bool {
+        matches!(self, Self::Jsonl | Self::Parquet)
+    }
+
     /// The format that a file name asks for.
     pub fn from_extension(path: &Path) -> Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

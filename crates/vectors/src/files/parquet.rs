@@ -1,4 +1,5 @@
-//! A Parquet file with columns `text` and `embedding`, written one row group at a time.
+//! A Parquet file with columns `text` and `embedding`, written one row group at a time; for pieces of texts with
+//! `row`, `start` and `end` in front, which are those of [`Piece`].
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use ::parquet::basic::Compression;
 use ::parquet::column::reader::ColumnReader;
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType};
+use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -15,11 +16,17 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::parser::parse_message_type;
 
+use super::writer::{Labels, Piece};
 use super::{Format, parse_provenance};
 use crate::provenance::METADATA_KEY;
 use crate::{Embeddings, Error, Provenance, Result};
 
-const SCHEMA: &str = "message vectors {
+const TEXTS: &str = "message vectors {
+    OPTIONAL BYTE_ARRAY text (STRING);
+    REQUIRED GROUP embedding (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
+}";
+const PIECES: &str = "message vectors {
+    REQUIRED INT64 row; REQUIRED INT64 start; REQUIRED INT64 end;
     OPTIONAL BYTE_ARRAY text (STRING);
     REQUIRED GROUP embedding (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
 }";
@@ -29,34 +36,31 @@ const GROUP_VALUES: usize = 4 << 20;
 
 /// Rows waiting to become the next row group, and the file behind them.
 pub(super) struct RowGroups {
-    file: SerializedFileWriter<Box<dyn Write + Send>>,
+    file: Output,
+    provenance: String,
     dim: usize,
+    pieces: Vec<Piece>,
     texts: Vec<Option<ByteArray>>,
     values: Vec<f32>,
 }
 
+/// The first row group decides the columns.
+enum Output {
+    Unopened(Option<Box<dyn Write + Send>>),
+    Open(Box<SerializedFileWriter<Box<dyn Write + Send>>>),
+}
+
 impl RowGroups {
-    pub(super) fn new(
-        output: Box<dyn Write + Send>,
-        dim: usize,
-        provenance: &Provenance,
-    ) -> std::io::Result<Self> {
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let origin = KeyValue::new(METADATA_KEY.to_owned(), provenance.to_json());
-        // Vectors neither compress nor repeat, and nobody filters by their smallest value.
-        let properties = WriterProperties::builder()
-            .set_key_value_metadata(Some(vec![origin]))
-            .set_column_compression("text".into(), Compression::SNAPPY)
-            .set_dictionary_enabled(false)
-            .set_statistics_enabled(EnabledStatistics::None)
-            .build();
-        let file = SerializedFileWriter::new(output, schema, Arc::new(properties))?;
-        Ok(Self { file, dim, texts: Vec::new(), values: Vec::new() })
+    pub(super) fn new(output: Box<dyn Write + Send>, dim: usize, provenance: &Provenance) -> Self {
+        let (pieces, texts, values) = (Vec::new(), Vec::new(), Vec::new());
+        let file = Output::Unopened(Some(output));
+        Self { file, provenance: provenance.to_json(), dim, pieces, texts, values }
     }
 
-    pub(super) fn write_rows(&mut self, texts: Option<&[String]>, values: &[f32]) -> std::io::Result<()> {
+    pub(super) fn write(&mut self, labels: Labels<'_>, values: &[f32]) -> std::io::Result<()> {
         for (row, vector) in values.chunks_exact(self.dim.max(1)).enumerate() {
-            self.texts.push(texts.map(|texts| ByteArray::from(texts[row].as_str())));
+            self.pieces.extend(labels.pieces.map(|pieces| pieces[row]));
+            self.texts.push(labels.texts.map(|texts| ByteArray::from(texts[row].as_str())));
             self.values.extend_from_slice(vector);
             if self.values.len() >= GROUP_VALUES {
                 self.write_group()?;
@@ -69,8 +73,9 @@ impl RowGroups {
         if !self.texts.is_empty() {
             self.write_group()?;
         }
-        self.file.finish()?;
-        self.file.inner_mut().flush()
+        let file = self.opened()?;
+        file.finish()?;
+        file.inner_mut().flush()
     }
 
     fn write_group(&mut self) -> std::io::Result<()> {
@@ -78,13 +83,41 @@ impl RowGroups {
         let texts: Vec<ByteArray> = self.texts.iter().flatten().cloned().collect();
         let present = vec![1; self.values.len()];
         let continues: Vec<i16> = (0..self.values.len()).map(|at| i16::from(at % self.dim != 0)).collect();
-        let mut group = self.file.next_row_group()?;
-        write_column::<ByteArrayType>(&mut group, &texts, &has_text, None)?;
-        write_column::<FloatType>(&mut group, &self.values, &present, Some(&continues))?;
+        let [rows, starts, ends] = [|p: &Piece| p.row, |p: &Piece| p.start, |p: &Piece| p.end]
+            .map(|field| self.pieces.iter().map(|piece| field(piece) as i64).collect::<Vec<_>>());
+        let values = std::mem::take(&mut self.values);
+        let mut group = self.opened()?.next_row_group()?;
+        for numbers in [&rows, &starts, &ends].into_iter().filter(|numbers| !numbers.is_empty()) {
+            write_column::<Int64Type>(&mut group, numbers, None, None)?;
+        }
+        write_column::<ByteArrayType>(&mut group, &texts, Some(&has_text), None)?;
+        write_column::<FloatType>(&mut group, &values, Some(&present), Some(&continues))?;
         group.close()?;
+        self.pieces.clear();
         self.texts.clear();
-        self.values.clear();
         Ok(())
+    }
+
+    fn opened(&mut self) -> std::io::Result<&mut SerializedFileWriter<Box<dyn Write + Send>>> {
+        if let Output::Unopened(output) = &mut self.file {
+            let output = output.take().ok_or_else(|| std::io::Error::other("the file could not be begun"))?;
+            let schema = if self.pieces.is_empty() { TEXTS } else { PIECES };
+            let origin = KeyValue::new(METADATA_KEY.to_owned(), self.provenance.clone());
+            // Vectors neither compress nor repeat, and nobody filters by their smallest value.
+            let properties = WriterProperties::builder()
+                .set_key_value_metadata(Some(vec![origin]))
+                .set_column_compression("text".into(), Compression::SNAPPY)
+                .set_dictionary_enabled(false)
+                .set_statistics_enabled(EnabledStatistics::None)
+                .build();
+            let schema = Arc::new(parse_message_type(schema)?);
+            let file = SerializedFileWriter::new(output, schema, Arc::new(properties))?;
+            self.file = Output::Open(Box::new(file));
+        }
+        match &mut self.file {
+            Output::Open(file) => Ok(file),
+            Output::Unopened(_) => unreachable!("this is a bug: it was opened above"),
+        }
     }
 }
 
@@ -92,12 +125,12 @@ impl RowGroups {
 fn write_column<T: DataType>(
     group: &mut SerializedRowGroupWriter<'_, Box<dyn Write + Send>>,
     values: &[T::T],
-    present: &[i16],
+    present: Option<&[i16]>,
     continues: Option<&[i16]>,
 ) -> std::io::Result<()> {
     let mut column =
-        group.next_column()?.unwrap_or_else(|| panic!("this is a bug: the schema has two columns"));
-    column.typed::<T>().write_batch(values, Some(present), continues)?;
+        group.next_column()?.unwrap_or_else(|| panic!("this is a bug: the schema has a column for each"));
+    column.typed::<T>().write_batch(values, present, continues)?;
     Ok(column.close()?)
 }
 

@@ -5,8 +5,28 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::{Format, floats, jsonl, npy, safetensors};
 use crate::{Error, Provenance, Result};
+
+/// Where a row's text lies in the input, when texts were cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// The number of the text in the input, from 0.
+    pub row: usize,
+    /// The text's first character that belongs to the piece.
+    pub start: usize,
+    /// The first that does not any more.
+    pub end: usize,
+}
+
+/// What stands beside the vectors in the formats that keep it (JSONL and Parquet).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Labels<'a> {
+    pub(super) texts: Option<&'a [String]>,
+    pub(super) pieces: Option<&'a [Piece]>,
+}
 
 /// Rows go in, a file of vectors comes out at [`VectorWriter::finish`].
 pub struct VectorWriter {
@@ -72,18 +92,28 @@ impl VectorWriter {
 
     /// Adds whole rows, with their texts where the format keeps them (JSONL and Parquet).
     pub fn write_rows(&mut self, texts: Option<&[String]>, values: &[f32]) -> Result<()> {
+        self.write(Labels { texts, pieces: None }, values)
+    }
+
+    /// Adds whole rows that are pieces of texts. A file holds pieces or whole texts, not both.
+    pub fn write_pieces(&mut self, pieces: &[Piece], texts: &[String], values: &[f32]) -> Result<()> {
+        self.write(Labels { texts: Some(texts), pieces: Some(pieces) }, values)
+    }
+
+    fn write(&mut self, labels: Labels<'_>, values: &[f32]) -> Result<()> {
         let rows = values.len().checked_div(self.dim).unwrap_or(0);
         let expect = |what, expected, found| {
             if expected == found { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
         };
         expect("values in whole rows", rows * self.dim, values.len())?;
-        expect("texts for the rows", rows, texts.map_or(rows, <[String]>::len))?;
+        expect("texts for the rows", rows, labels.texts.map_or(rows, <[String]>::len))?;
+        expect("pieces for the rows", rows, labels.pieces.map_or(rows, <[Piece]>::len))?;
         if matches!(self.sink, Sink::Jsonl(_))
             && let Some(at) = values.iter().position(|value| !value.is_finite())
         {
             return Err(Error::NotFinite { row: self.rows + at / self.dim });
         }
-        self.sink.write_rows(texts, values, self.dim).map_err(|source| self.target.failed(source))?;
+        self.sink.write(labels, values, self.dim).map_err(|source| self.target.failed(source))?;
         self.rows += rows;
         Ok(())
     }
@@ -133,16 +163,17 @@ fn temporary_sibling(path: &Path) -> PathBuf {
 }
 
 impl Sink {
-    fn write_rows(&mut self, texts: Option<&[String]>, values: &[f32], dim: usize) -> std::io::Result<()> {
+    fn write(&mut self, labels: Labels<'_>, values: &[f32], dim: usize) -> std::io::Result<()> {
         match self {
             Self::Npy(file) | Self::Safetensors(file) => floats::write(file, values),
             Self::Jsonl(output) => {
                 values.chunks_exact(dim.max(1)).enumerate().try_for_each(|(row, values)| {
-                    jsonl::write_row(output, texts.map(|texts| texts[row].as_str()), values)
+                    let text = labels.texts.map(|texts| texts[row].as_str());
+                    jsonl::write_row(output, labels.pieces.map(|pieces| &pieces[row]), text, values)
                 })
             }
             #[cfg(feature = "parquet")]
-            Self::Parquet(groups) => groups.write_rows(texts, values),
+            Self::Parquet(groups) => groups.write(labels, values),
         }
     }
 
@@ -167,13 +198,11 @@ fn patch(file: &mut BufWriter<File>, header: &[u8]) -> std::io::Result<()> {
 #[cfg(feature = "parquet")]
 fn parquet_sink(
     output: Box<dyn Write + Send>,
-    target: &Target,
+    _: &Target,
     dim: usize,
     provenance: &Provenance,
 ) -> Result<Sink> {
-    super::parquet::RowGroups::new(output, dim, provenance)
-        .map(|groups| Sink::Parquet(Box::new(groups)))
-        .map_err(|source| target.failed(source))
+    Ok(Sink::Parquet(Box::new(super::parquet::RowGroups::new(output, dim, provenance))))
 }
 
 #[cfg(not(feature = "parquet"))]
