@@ -216,3 +216,25 @@ fn info_says_what_where_from_and_what_others_do() {
         assert_eq!(told_of(&exported, reader), "", "{reader}");
     }
 }
+
+#[test]
+fn a_static_models_limit_is_its_tokenizers_and_is_kept() {
+    let place = Place::new();
+    let fixture = model("static-mean");
+    place.ok(&["export", &fixture, "cut", "--max-seq-length", "5"]);
+    place.ok(&["export", "cut", "again"]);
+    place.ok(&["export", &fixture, "whole"]);
+    for (folder, limit, origin) in [
+        ("cut", 5, "tokenizer.json"),
+        ("again", 5, "tokenizer.json"),
+        ("whole", 1 << 30, "as every model of this kind"),
+    ] {
+        let info = info(&place, &[folder]);
+        assert_eq!(info["contract"]["max_seq_length"], limit, "{folder}");
+        assert_eq!(info["origins"]["max_seq_length"], origin, "{folder}");
+    }
+    let long = "one two three four five six seven eight nine ten";
+    let vector = |folder: &str, text: &str| place.ok(&["embed", folder, "--text", text, "--format", "jsonl"]);
+    let part = |line: &str| line[line.find("embedding").unwrap()..].to_owned();
+    assert_ne!(part(&vector("cut", long)), part(&vector("whole", long)));
+}

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use temper_kernels::Activation;
 
+use crate::architecture::ANY_LENGTH;
 use crate::contract::{DenseSpec, ModuleSpec, POOL_FLAGS, PoolingSpec, TruncationSide, pool_name};
 use crate::encoder::Encoder;
 use crate::weights::{NamedTensor, Precision, serialize};
@@ -138,7 +139,9 @@ fn transformer_json(encoder: &Encoder, precision: Precision) -> Value {
 /// The tokenizer with the contract's truncation, so that readers without a contract cut at the same place.
 fn tokenizer_json(encoder: &Encoder) -> Value {
     let mut value = encoder.tokenizer().json().clone();
-    if encoder.contract.is_static() {
+    value["padding"] = Value::Null;
+    if encoder.contract.max_seq_length == ANY_LENGTH {
+        value["truncation"] = Value::Null;
         return value;
     }
     value["truncation"] = json!({
@@ -150,7 +153,6 @@ fn tokenizer_json(encoder: &Encoder) -> Value {
         "strategy": "LongestFirst",
         "stride": 0,
     });
-    value["padding"] = Value::Null;
     value
 }
 

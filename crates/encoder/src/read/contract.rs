@@ -149,8 +149,15 @@ fn longest_input(
         let tokens = tokenizer_config.get("model_max_length")?.as_f64()?;
         (tokens < positions as f64).then(|| (tokens as usize, file("tokenizer_config.json")))
     };
-    let of_positions = || match transformer {
-        TransformerConfig::Static(_) => (positions, Origin::Kind),
+    // A static model has no other place: sentence-transformers leaves truncation there to its tokenizer.
+    let whole = match transformer {
+        TransformerConfig::Static(_) => optional(&chain.transformer.join("tokenizer.json"))?,
+        _ => Value::Null,
+    };
+    let cut = whole["truncation"]["max_length"].as_u64();
+    let of_positions = || match (transformer, cut) {
+        (TransformerConfig::Static(_), Some(tokens)) => (tokens as usize, file("tokenizer.json")),
+        (TransformerConfig::Static(_), None) => (positions, Origin::Kind),
         _ => (positions, file("config.json")),
     };
     let (tokens, origin) = asked.or_else(set).or_else(of_tokenizer).unwrap_or_else(of_positions);
