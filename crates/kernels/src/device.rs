@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "cuda")]
+use burn::backend::CubeDevice;
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,7 @@ impl DeviceName {
     pub fn of(device: &Device) -> Self {
         match without_autodiff(device) {
             #[cfg(feature = "cuda")]
-            DispatchDevice::Cuda(device) => Self::Cuda(device.index),
+            DispatchDevice::Cube(CubeDevice::Cuda(device)) => Self::Cuda(device.index),
             #[cfg(feature = "ndarray")]
             DispatchDevice::NdArray(_) => Self::NdArray,
             _ => Self::Cpu,
