@@ -112,7 +112,9 @@ fn late_pieces_are_means_of_the_whole_texts_token_vectors() {
         let mut mean =
             rows.fold(vec![0.0; width], |sum, row| sum.iter().zip(row).map(|(s, x)| s + x).collect());
         let norm = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
-        mean.iter_mut().for_each(|x| *x /= norm);
+        for x in &mut mean {
+            *x /= norm;
+        }
         assert!(furthest(&mean, found.row(i)) < 1e-5, "piece {i}");
         start += own;
     }

@@ -15,27 +15,18 @@ pub const UNSUPPORTED_MODELS: &[&str] = &["clip"];
 
 /// Losses, and settings of multiple negatives ranking, that temper does not have yet.
 pub const UNSUPPORTED_LOSSES: &[&str] = &[
-    "AnglELoss",
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
     "CachedMultipleNegativesRankingLoss",
-    "ContrastiveLoss",
     "DistillKLDivLoss",
     "EmbedDistillLoss",
     "GISTEmbedLoss",
     "GlobalOrthogonalRegularizationLoss",
     "MSELoss",
     "MarginMSELoss",
-    "MatryoshkaLoss",
-    "MegaBatchMarginLoss",
-    "OnlineContrastiveLoss",
     "SoftmaxLoss",
-    "TripletLoss",
-    "MultipleNegativesRankingLoss: hardness_mode",
-    "MultipleNegativesRankingLoss: joint partition",
-    "MultipleNegativesRankingLoss: more than two directions",
 ];
 
 /// Evaluators and utilities that temper does not have yet.

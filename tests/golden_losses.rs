@@ -2,7 +2,9 @@
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
-use temper_train::losses::{Loss, LossInput, MultipleNegativesRanking, ScoreFunction};
+use temper_train::losses::{
+    Contrastive, Distance, Loss, LossConfig, LossInput, Matryoshka, MegaBatchMargin, Reduction, Triplet,
+};
 
 use crate::golden::{self, Tensors};
 
@@ -27,43 +29,57 @@ fn golden_losses() {
     assert!(checked > 0);
 }
 
-/// The loss a case describes, or what of it temper does not have.
+/// The loss a case describes, or what of it temper does not have. Parameters have the names of a config, mostly.
 fn loss(case: &Value) -> Result<Loss, String> {
-    let params = &case["params"];
-    let scale = params["scale"].as_f64().unwrap_or(20.0);
-    let ranking = |symmetric, similarity| {
-        Loss::MultipleNegativesRanking(MultipleNegativesRanking {
-            scale,
-            symmetric,
-            mask_duplicates: true,
-            similarity,
-        })
+    named(case["loss"].as_str().unwrap(), &case["params"])
+}
+
+fn named(class: &str, params: &Value) -> Result<Loss, String> {
+    let number = |name: &str| params[name].as_f64();
+    let word = |name: &str| params[name].as_str().unwrap_or_default();
+    let scale = number("scale").unwrap_or(20.0);
+    let distance = match word("distance_metric").to_lowercase().as_str() {
+        "euclidean" => Distance::Euclidean,
+        "manhattan" => Distance::Manhattan,
+        _ => Distance::Cosine,
     };
-    let class = case["loss"].as_str().unwrap();
-    match class {
-        "CosineSimilarityLoss" => Ok(Loss::CosineSimilarity),
-        "CoSENTLoss" => Ok(Loss::Cosent(scale)),
-        "MultipleNegativesSymmetricRankingLoss" => Ok(ranking(true, ScoreFunction::Cosine)),
-        "MultipleNegativesRankingLoss" => {
-            let directions = params["directions"].as_array().map_or(1, Vec::len);
-            let without = |what: &str| Err(format!("{class}: {what}"));
-            if !params["hardness_mode"].is_null() {
-                return without("hardness_mode");
-            }
-            if directions > 2 {
-                return without("more than two directions");
-            }
-            if directions == 2 && params["partition_mode"] == "joint" {
-                return without("joint partition");
-            }
-            let similarity = match params["similarity"].as_str() {
-                Some("dot") => ScoreFunction::Dot,
-                _ => ScoreFunction::Cosine,
-            };
-            Ok(ranking(directions == 2, similarity))
+    let contrastive = Contrastive {
+        distance,
+        margin: number("margin").unwrap_or(0.5),
+        reduction: if params["size_average"] == false { Reduction::Sum } else { Reduction::Mean },
+    };
+    Ok(match class {
+        "CosineSimilarityLoss" => Loss::CosineSimilarity,
+        "CoSENTLoss" => Loss::Cosent(scale),
+        "AnglELoss" => Loss::Angle(scale),
+        "ContrastiveLoss" => Loss::Contrastive(contrastive),
+        "OnlineContrastiveLoss" => Loss::OnlineContrastive(contrastive),
+        "TripletLoss" => Loss::Triplet(Triplet { distance, margin: number("triplet_margin").unwrap() }),
+        "MegaBatchMarginLoss" => Loss::MegaBatchMargin(MegaBatchMargin {
+            positive_margin: number("positive_margin").unwrap(),
+            negative_margin: number("negative_margin").unwrap(),
+        }),
+        "MatryoshkaLoss" => {
+            let numbers = |name: &str| serde_json::from_value::<Vec<f64>>(params[name].clone()).unwrap();
+            let dims = numbers("matryoshka_dims").into_iter().map(|dim| dim as usize);
+            Loss::Matryoshka(Matryoshka {
+                loss: Box::new(named(word("loss"), params)?),
+                cuts: dims.zip(numbers("matryoshka_weights")).collect(),
+            })
         }
-        other => Err(other.to_owned()),
-    }
+        "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
+            let mut config = params.clone();
+            let both = class == "MultipleNegativesSymmetricRankingLoss";
+            config["name"] = "multiple_negatives_ranking".into();
+            if both {
+                config["symmetric"] = true.into();
+            }
+            let config: LossConfig = serde_json::from_value(config).unwrap();
+            config.check().unwrap();
+            config.build()
+        }
+        other => return Err(other.to_owned()),
+    })
 }
 
 fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {

@@ -10,7 +10,7 @@ use temper_kernels::DeviceName;
 use temper_train::Learner;
 use temper_train::config::{DecayGroups, TrainConfig};
 use temper_train::gradients::NamedGradients;
-use temper_train::losses::{Loss, LossInput, MultipleNegativesRanking, ScoreFunction};
+use temper_train::losses::{Direction, Loss, LossInput, MultipleNegativesRanking, Partition, ScoreFunction};
 use temper_train::optimizer::Optimizer;
 use temper_train::schedule::Schedule;
 
@@ -78,9 +78,11 @@ fn packed(encoder: &Encoder, batch: &Value) -> PackedBatch {
 fn loss(pooled: Tensor<2>) -> Tensor<1> {
     let loss = Loss::MultipleNegativesRanking(MultipleNegativesRanking {
         scale: 20.0,
-        symmetric: false,
-        mask_duplicates: true,
         similarity: ScoreFunction::Cosine,
+        mask_duplicates: true,
+        directions: vec![Direction::QueryToDoc],
+        partition: Partition::Joint,
+        hardness: None,
     });
     let size = pooled.dims()[0] as u64 / 2;
     let text_ids = vec![(0..size).collect(), (size..2 * size).collect()];

@@ -32,9 +32,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let others = differences(&opened.folder, encoder, origins);
     let shape = contract.transformer().shape();
     let model_type = encoder.config()["model_type"].as_str().unwrap_or_default();
-    let read_where = match contract.is_static() {
-        true => "a table of token vectors".to_owned(),
-        false => format!("model_type {model_type} in config.json"),
+    let read_where = if contract.is_static() {
+        "a table of token vectors".to_owned()
+    } else {
+        format!("model_type {model_type} in config.json")
     };
     if args.json {
         return terminal.print_json(&json!({

@@ -83,6 +83,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
         None => base(config, &dataset, &device, &mut warnings)?,
     };
+    loss.fits(encoder.contract.full_dim()).map_err(Error::Plan)?;
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
             "no batch of {} can be filled from {} training examples, and train.dataloader_drop_last leaves out the \

@@ -16,10 +16,18 @@ const EXCLUDED: f32 = -1e12;
 /// - output: `[1]`
 pub fn forward(columns: Vec<Tensor<2>>, labels: &[f32], scale: f64) -> Tensor<1> {
     let [a, b] = columns.try_into().expect("this is a bug: scored pairs have two columns");
-    let (device, batch) = (a.device(), labels.len());
-    let cosine = pairwise_cosine(a, b).mul_scalar(scale);
-    // Entry (j, i) is cos_j - cos_i, counted where y_j < y_i.
-    let differences = cosine.clone().unsqueeze_dim::<2>(1) - cosine.unsqueeze_dim::<2>(0);
+    of_scores(pairwise_cosine(a, b), labels, scale)
+}
+
+/// The same for any score of a pair.
+///
+/// # Shapes
+/// - scores: `[batch]`
+pub(super) fn of_scores(scores: Tensor<1>, labels: &[f32], scale: f64) -> Tensor<1> {
+    let (device, batch) = (scores.device(), labels.len());
+    let scores = scores.mul_scalar(scale);
+    // Entry (j, i) is score_j - score_i, counted where y_j < y_i.
+    let differences = scores.clone().unsqueeze_dim::<2>(1) - scores.unsqueeze_dim::<2>(0);
     let excluded: Vec<f32> = labels
         .iter()
         .flat_map(|y_j| labels.iter().map(move |y_i| if y_j < y_i { 0.0 } else { EXCLUDED }))

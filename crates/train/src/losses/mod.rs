@@ -1,64 +1,58 @@
 //! What is minimised. A loss is one file with a pure function of pooled vectors (and labels); this file holds the
-//! closed set and what each member needs.
+//! closed set and what each member needs, `config.rs` how a person asks for it.
 
+pub mod angle;
+mod config;
+pub mod contrastive;
 pub mod cosent;
 pub mod cosine_similarity;
+pub mod distance;
+pub mod matryoshka;
+pub mod mega_batch_margin;
 pub mod multiple_negatives_ranking;
+pub mod triplet;
 
-use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
+use burn::tensor::{Device, Tensor, TensorData};
 use temper_data::Kind;
 
-pub use multiple_negatives_ranking::{MultipleNegativesRanking, ScoreFunction};
+pub use config::{LossConfig, LossName};
+pub use contrastive::{Contrastive, Reduction};
+pub use distance::Distance;
+pub use matryoshka::Matryoshka;
+pub use mega_batch_margin::MegaBatchMargin;
+pub use multiple_negatives_ranking::{
+    Direction, Hardness, MultipleNegativesRanking, Partition, ScoreFunction,
+};
+pub use triplet::Triplet;
 
-/// A loss by name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LossName {
-    /// InfoNCE over the batch: `losses/multiple_negatives_ranking.rs`.
-    #[default]
-    MultipleNegativesRanking,
-    /// Mean squared error between cosine and label: `losses/cosine_similarity.rs`.
-    CosineSimilarity,
-    /// Pairwise ranking of cosines by label: `losses/cosent.rs`.
-    Cosent,
-}
-
-/// The `[loss]` table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// Which loss.
-    pub name: LossName,
-    /// Factor on similarities; 20 when neither this nor `temperature` is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<f64>,
-    /// 1 / scale.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Multiple negatives ranking: also rank anchors for each positive.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub symmetric: Option<bool>,
-    /// Multiple negatives ranking: candidates whose text equals a row's positive are no negatives of that row.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mask_duplicates: Option<bool>,
-    /// Multiple negatives ranking: `cosine` or `dot`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub similarity: Option<ScoreFunction>,
-}
+/// Added to a score that does not count: `exp` of it is nothing beside any other.
+const EXCLUDED: f32 = -1e9;
 
 /// A loss ready to be computed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Loss {
     /// See [`multiple_negatives_ranking`].
     MultipleNegativesRanking(MultipleNegativesRanking),
+    /// See [`mega_batch_margin`].
+    MegaBatchMargin(MegaBatchMargin),
+    /// See [`triplet`].
+    Triplet(Triplet),
     /// See [`cosine_similarity`].
     CosineSimilarity,
     /// See [`cosent`]; the field is the scale.
     Cosent(f64),
+    /// See [`angle`]; the field is the scale.
+    Angle(f64),
+    /// See [`contrastive`].
+    Contrastive(Contrastive),
+    /// See [`contrastive`].
+    OnlineContrastive(Contrastive),
+    /// See [`matryoshka`].
+    Matryoshka(Matryoshka),
 }
 
 /// What a loss sees of one batch.
+#[derive(Clone)]
 pub struct LossInput {
     /// One `[batch, dim]` matrix a column.
     pub columns: Vec<Tensor<2>>,
@@ -68,72 +62,38 @@ pub struct LossInput {
     pub text_ids: Vec<Vec<u64>>,
 }
 
-impl LossConfig {
-    /// Rules between the keys of `[loss]`.
-    pub fn check(&self) -> Result<(), String> {
-        if self.scale.is_some() && self.temperature.is_some() {
-            return Err(
-                "[loss] `scale` and `temperature` (= 1/scale) exclude each other; give one".to_owned()
-            );
-        }
-        for (name, value) in [("scale", self.scale), ("temperature", self.temperature)] {
-            if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
-                return Err(format!("[loss] `{name}` is {value}, expected a positive number"));
-            }
-        }
-        let ranking_only = [
-            ("symmetric", self.symmetric.is_some()),
-            ("mask_duplicates", self.mask_duplicates.is_some()),
-            ("similarity", self.similarity.is_some()),
-        ];
-        let scaled = [("scale", self.scale.is_some()), ("temperature", self.temperature.is_some())];
-        let refused: &[_] = match self.name {
-            LossName::MultipleNegativesRanking => &[],
-            LossName::Cosent => &ranking_only,
-            LossName::CosineSimilarity => {
-                if let Some((name, _)) = scaled.iter().find(|(_, given)| *given) {
-                    return Err(format!("[loss] `{name}` means nothing to cosine_similarity"));
-                }
-                &ranking_only
-            }
-        };
-        match refused.iter().find(|(_, given)| *given) {
-            Some((name, _)) => Err(format!("[loss] `{name}` belongs to multiple_negatives_ranking only")),
-            None => Ok(()),
-        }
-    }
-
-    /// The loss these keys describe.
-    pub fn build(&self) -> Loss {
-        let scale = self.scale.or(self.temperature.map(|t| 1.0 / t)).unwrap_or(20.0);
-        match self.name {
-            LossName::MultipleNegativesRanking => Loss::MultipleNegativesRanking(MultipleNegativesRanking {
-                scale,
-                symmetric: self.symmetric.unwrap_or(false),
-                mask_duplicates: self.mask_duplicates.unwrap_or(true),
-                similarity: self.similarity.unwrap_or_default(),
-            }),
-            LossName::CosineSimilarity => Loss::CosineSimilarity,
-            LossName::Cosent => Loss::Cosent(scale),
-        }
-    }
-}
-
 impl Loss {
     /// Whether examples of this kind can be learned from, or what to do instead.
     pub fn accepts(&self, kind: Kind) -> Result<(), String> {
-        match (self, kind) {
-            (Self::MultipleNegativesRanking(_), Kind::Pairs | Kind::Triplets { .. })
-            | (Self::CosineSimilarity | Self::Cosent(_), Kind::Scored) => Ok(()),
-            (Self::MultipleNegativesRanking(_), Kind::Scored) => Err(
-                "multiple_negatives_ranking learns from pairs or triplets, but the data has scored pairs; \
-                 use loss.name = \"cosent\" (or map only anchor and positive in [data.columns])"
-                    .to_owned(),
+        let other = |name: &str| match kind {
+            Kind::Scored => format!(
+                "{name}, but the data has scored pairs; use loss.name = \"cosent\" (or map only anchor and positive in \
+                 [data.columns])"
             ),
-            (_, other) => Err(format!(
-                "this loss learns from scored pairs, but the data has {}; use loss.name = \"multiple_negatives_ranking\"",
-                other.name()
-            )),
+            Kind::Pairs | Kind::Triplets { .. } => format!(
+                "{name}, but the data has {}; use loss.name = \"multiple_negatives_ranking\"",
+                kind.name()
+            ),
+        };
+        match (self, kind) {
+            (Self::Matryoshka(wrapper), _) => wrapper.loss.accepts(kind),
+            (Self::MultipleNegativesRanking(_), Kind::Pairs | Kind::Triplets { .. })
+            | (Self::MegaBatchMargin(_), Kind::Pairs)
+            | (Self::Triplet(_), Kind::Triplets { negatives: 1 })
+            | (
+                Self::CosineSimilarity
+                | Self::Cosent(_)
+                | Self::Angle(_)
+                | Self::Contrastive(_)
+                | Self::OnlineContrastive(_),
+                Kind::Scored,
+            ) => Ok(()),
+            (Self::MultipleNegativesRanking(_), Kind::Scored) => {
+                Err(other("multiple_negatives_ranking learns from pairs or triplets"))
+            }
+            (Self::MegaBatchMargin(_), _) => Err(other("mega_batch_margin learns from pairs")),
+            (Self::Triplet(_), _) => Err(other("triplet learns from triplets with one negative")),
+            (_, _) => Err(other("this loss learns from scored pairs")),
         }
     }
 
@@ -141,24 +101,53 @@ impl Loss {
     pub fn label_range(&self) -> Option<(f32, f32)> {
         match self {
             Self::CosineSimilarity => Some((-1.0, 1.0)),
-            Self::MultipleNegativesRanking(_) | Self::Cosent(_) => None,
+            Self::Contrastive(_) | Self::OnlineContrastive(_) => Some((0.0, 1.0)),
+            Self::Matryoshka(wrapper) => wrapper.loss.label_range(),
+            Self::MultipleNegativesRanking(_)
+            | Self::MegaBatchMargin(_)
+            | Self::Triplet(_)
+            | Self::Cosent(_)
+            | Self::Angle(_) => None,
+        }
+    }
+
+    /// Whether vectors of `dim` values can be learned from, or what to do instead.
+    pub fn fits(&self, dim: usize) -> Result<(), String> {
+        match self {
+            Self::Matryoshka(wrapper) => wrapper.fits(dim),
+            _ => Ok(()),
         }
     }
 
     /// The loss of one batch, `[1]`.
     pub fn forward(&self, input: LossInput) -> Tensor<1> {
+        let LossInput { columns, labels, text_ids } = input;
         match self {
-            Self::MultipleNegativesRanking(loss) => loss.forward(input.columns, &input.text_ids),
-            Self::CosineSimilarity => cosine_similarity::forward(input.columns, &input.labels),
-            Self::Cosent(scale) => cosent::forward(input.columns, &input.labels, *scale),
+            Self::MultipleNegativesRanking(loss) => loss.forward(columns, &text_ids),
+            Self::MegaBatchMargin(loss) => loss.forward(columns),
+            Self::Triplet(loss) => loss.forward(columns),
+            Self::CosineSimilarity => cosine_similarity::forward(columns, &labels),
+            Self::Cosent(scale) => cosent::forward(columns, &labels, *scale),
+            Self::Angle(scale) => angle::forward(columns, &labels, *scale),
+            Self::Contrastive(loss) => loss.forward(columns, &labels),
+            Self::OnlineContrastive(loss) => loss.forward_online(columns, &labels),
+            Self::Matryoshka(wrapper) => wrapper.forward(&LossInput { columns, labels, text_ids }),
         }
     }
 
     /// Candidates that each anchor is told apart from in a full batch, or none.
     pub fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
         match self {
-            Self::MultipleNegativesRanking(_) => Some(batch * (kind.columns() - 1) - 1),
-            Self::CosineSimilarity | Self::Cosent(_) => None,
+            Self::MultipleNegativesRanking(_) | Self::MegaBatchMargin(_) => {
+                Some(batch * (kind.columns() - 1) - 1)
+            }
+            Self::Matryoshka(wrapper) => wrapper.loss.negatives_per_anchor(batch, kind),
+            Self::Triplet(_)
+            | Self::CosineSimilarity
+            | Self::Cosent(_)
+            | Self::Angle(_)
+            | Self::Contrastive(_)
+            | Self::OnlineContrastive(_) => None,
         }
     }
 }
@@ -166,4 +155,11 @@ impl Loss {
 /// The cosine of every row of `a` with the same row of `b`, `[batch]`.
 fn pairwise_cosine(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     (temper_kernels::normalize(a) * temper_kernels::normalize(b)).sum_dim(1).squeeze_dim(1)
+}
+
+/// A constant matrix of what `value` says of each row and column.
+fn mask(shape: [usize; 2], value: impl Fn(usize, usize) -> f32, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> =
+        (0..shape[0]).flat_map(|i| (0..shape[1]).map(move |j| (i, j))).map(|(i, j)| value(i, j)).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -68,8 +68,9 @@ impl VectorWriter {
         let sink = match format {
             Format::Npy => Sink::Npy(output),
             Format::Safetensors => Sink::Safetensors(output),
-            Format::Jsonl => Sink::Jsonl(Box::new(output)),
-            Format::Parquet => parquet_sink(Box::new(output), &target, dim, provenance)?,
+            Format::Jsonl | Format::Parquet => {
+                Sink::forward_only(format, Box::new(output), &target, dim, provenance)?
+            }
         };
         Ok(Self { sink, target, dim, rows: 0, provenance: provenance.clone() })
     }
@@ -82,11 +83,7 @@ impl VectorWriter {
         provenance: &Provenance,
     ) -> Result<Self> {
         let target = Target::Stream;
-        let sink = match format {
-            Format::Npy | Format::Safetensors => return Err(Error::NeedsFile { format }),
-            Format::Jsonl => Sink::Jsonl(stream),
-            Format::Parquet => parquet_sink(stream, &target, dim, provenance)?,
-        };
+        let sink = Sink::forward_only(format, stream, &target, dim, provenance)?;
         Ok(Self { sink, target, dim, rows: 0, provenance: provenance.clone() })
     }
 
@@ -147,12 +144,15 @@ impl Drop for Target {
 }
 
 impl Target {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Stream => Path::new("-"),
+            Self::File { path, .. } => path,
+        }
+    }
+
     fn failed(&self, source: std::io::Error) -> Error {
-        let path = match self {
-            Self::Stream => PathBuf::from("-"),
-            Self::File { path, .. } => path.clone(),
-        };
-        Error::Write { path, source }
+        Error::Write { path: self.path().to_owned(), source }
     }
 }
 
@@ -163,6 +163,26 @@ fn temporary_sibling(path: &Path) -> PathBuf {
 }
 
 impl Sink {
+    /// Of the formats that never look back, as a pipe needs.
+    fn forward_only(
+        format: Format,
+        output: Box<dyn Write + Send>,
+        #[cfg_attr(feature = "parquet", expect(unused_variables))] target: &Target,
+        dim: usize,
+        provenance: &Provenance,
+    ) -> Result<Self> {
+        match format {
+            Format::Npy | Format::Safetensors => Err(Error::NeedsFile { format }),
+            Format::Jsonl => Ok(Self::Jsonl(output)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                Ok(Self::Parquet(Box::new(super::parquet::RowGroups::new(output, dim, provenance))))
+            }
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => Err(Error::ParquetNotBuilt { path: target.path().to_owned() }),
+        }
+    }
+
     fn write(&mut self, labels: Labels<'_>, values: &[f32], dim: usize) -> std::io::Result<()> {
         match self {
             Self::Npy(file) | Self::Safetensors(file) => floats::write(file, values),
@@ -193,25 +213,6 @@ fn patch(file: &mut BufWriter<File>, header: &[u8]) -> std::io::Result<()> {
     file.rewind()?;
     file.write_all(header)?;
     file.flush()
-}
-
-#[cfg(feature = "parquet")]
-fn parquet_sink(
-    output: Box<dyn Write + Send>,
-    _: &Target,
-    dim: usize,
-    provenance: &Provenance,
-) -> Result<Sink> {
-    Ok(Sink::Parquet(Box::new(super::parquet::RowGroups::new(output, dim, provenance))))
-}
-
-#[cfg(not(feature = "parquet"))]
-fn parquet_sink(_: Box<dyn Write + Send>, target: &Target, _: usize, _: &Provenance) -> Result<Sink> {
-    let path = match target {
-        Target::Stream => PathBuf::from("-"),
-        Target::File { path, .. } => path.clone(),
-    };
-    Err(Error::ParquetNotBuilt { path })
 }
 
 #[cfg(test)]
