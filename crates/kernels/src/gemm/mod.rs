@@ -1,10 +1,11 @@
 //! Matrix products by packed panels and register tiles (Goto and van de Geijn 2008, Anatomy of high-performance matrix
 //! multiplication), with what follows a product done while its rows are in the cache.
 //!
-//! The left operand is read where it lies; only the right one is packed, a weight once for many products. Each output
-//! element sums its products in order of depth, block by block, whatever the tile, task or thread: the same bytes at
-//! any number of threads, and for a row whatever rows lie around it.
+//! The right operand is packed, a weight once for many products; the left one is read where it lies, unless it is
+//! scattered there. Each output element sums its products in order of depth, block by block, whatever the tile, task or
+//! thread: the same bytes at any number of threads, and for a row whatever rows lie around it.
 
+mod blocks;
 mod panels;
 mod tile;
 mod vector;
@@ -15,14 +16,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use panels::Panels;
 pub(crate) use view::{Tile, Tiles, View};
 
-use panels::{Right, blocks};
+use panels::Right;
 use tile::{Job, Kernels};
-
-/// Rows of one task.
-pub(crate) const BLOCK_ROWS: usize = 48;
 
 /// Products of pairs below which one thread is faster than two: some 10 us.
 const SERIAL: usize = 1 << 19;
@@ -46,7 +45,7 @@ pub(crate) fn product(
     let tiles = Tiles::spare(&mut data, rhs.columns);
     let task = |(rows, panels): (Range<usize>, Range<usize>)| {
         let columns = panels.start * rhs.kernels.columns..(panels.end * rhs.kernels.columns).min(rhs.columns);
-        // SAFETY: `tasks` splits the output without overlap.
+        // SAFETY: `Blocks::tasks` splits the output without overlap.
         let mut tile = unsafe { tiles.tile([rows.start, columns.start], rows.len(), columns.len()) };
         fill(&mut tile, false, 1.0, lhs.part(rows.clone()), Right::Packed(rhs), panels);
         for (i, row) in rows.enumerate() {
@@ -54,7 +53,9 @@ pub(crate) fn product(
         }
     };
     let serial = lhs.rows * rhs.columns * rhs.depth < SERIAL;
-    let tasks = tasks(lhs.rows, rhs.count(), if serial { 1 } else { rayon::current_num_threads() });
+    let threads = if serial { 1 } else { rayon::current_num_threads() };
+    let tile = [rhs.kernels.height(), rhs.kernels.columns];
+    let tasks = rhs.kernels.blocks.tasks(lhs.rows, rhs.count(), tile, threads);
     if serial {
         tasks.into_iter().for_each(task);
     } else {
@@ -81,19 +82,6 @@ pub(crate) fn multiply(output: &mut Tile<'_>, accumulate: bool, scale: f32, lhs:
     PANELS.set(panels.into_buffer());
 }
 
-/// Blocks of rows; and of panels, where the rows alone would not give every thread a few tasks.
-pub(crate) fn tasks(rows: usize, panels: usize, threads: usize) -> Vec<(Range<usize>, Range<usize>)> {
-    let row_blocks = rows.div_ceil(BLOCK_ROWS);
-    let wanted = if threads == 1 { 1 } else { 4 * threads };
-    let across = wanted.div_ceil(row_blocks.max(1)).clamp(1, panels.max(1));
-    let each = panels.div_ceil(across).max(1);
-    (0..rows)
-        .step_by(BLOCK_ROWS)
-        .flat_map(|row| (0..panels).step_by(each).map(move |panel| (row, panel)))
-        .map(|(row, panel)| (row..(row + BLOCK_ROWS).min(rows), panel..(panel + each).min(panels)))
-        .collect()
-}
-
 /// Some panels' part of a product on the calling thread; `output` begins at the first panel's first column.
 fn fill(
     output: &mut Tile<'_>,
@@ -113,10 +101,12 @@ fn fill(
         (0..output.rows).for_each(|row| output.row(row).fill(0.0));
     }
     let by_depth = lhs.column_stride != 1;
-    let repack = panels.len() >= REPACK_PANELS && !by_depth && lhs.row_stride.is_multiple_of(ALIASED);
+    let scattered =
+        if by_depth { kernels.blocks.repack_by_depth } else { lhs.row_stride.is_multiple_of(ALIASED) };
+    let repack = scattered && panels.len() >= REPACK_PANELS;
     let mut left = LEFT.take();
     let mut edge = [0.0; MAX_TILE];
-    for depths in blocks(rhs.depth()) {
+    for depths in kernels.blocks.depths(rhs.depth()) {
         let accumulate = accumulate || depths.start > 0;
         if repack {
             left = panels::pack_block(left, lhs.part(0..output.rows).t(), &depths, height);
@@ -186,14 +176,15 @@ mod tests {
     use super::*;
     use crate::testing::{random, with_threads};
 
-    /// The kernels of every instruction set that this CPU has.
+    /// The kernels of every instruction set that this CPU has, with every size of blocks.
     fn every_set() -> Vec<Kernels> {
         let mut sets = vec![Kernels::portable(), Kernels::best()];
         #[cfg(target_arch = "x86_64")]
         if crate::simd::level() == crate::simd::Level::Avx512 {
             sets.push(Kernels::avx2());
         }
-        sets
+        let sized = |blocks| sets.iter().map(move |kernels| Kernels { blocks, ..*kernels });
+        sized(Blocks::LOW).chain(sized(Blocks::HIGH)).collect()
     }
 
     fn unfinished(_: usize, _: usize, _: &mut [f32]) {}

@@ -9,9 +9,6 @@ use super::tile::Kernels;
 use super::view::View;
 use crate::simd::vectorised;
 
-/// Deepest block: so much of a panel, and of the rows it meets, stays in the cache.
-const BLOCK_DEPTH: usize = 1024;
-
 /// Elements from which packing is shared out among threads.
 const PARALLEL: usize = 1 << 16;
 
@@ -98,7 +95,7 @@ impl Panels {
         data.clear();
         data.reserve(len);
         let spare = &mut data.spare_capacity_mut()[..len];
-        for depths in blocks(rhs.rows) {
+        for depths in kernels.blocks.depths(rhs.rows) {
             let block = &mut spare[depths.start * padded..depths.end * padded];
             let panels = depths.len() * kernels.columns;
             let fill = |(panel, out): (usize, &mut [_])| fill(out, rhs, depths.start, panel, kernels.columns);
@@ -140,12 +137,6 @@ impl Panels {
         let start = (depths.start * self.count() + depths.len() * panel) * width;
         &self.data[start..start + depths.len() * width]
     }
-}
-
-/// The depth in blocks of about equal size.
-pub(crate) fn blocks(depth: usize) -> impl Iterator<Item = Range<usize>> {
-    let each = depth.div_ceil(depth.div_ceil(BLOCK_DEPTH).max(1));
-    (0..depth).step_by(each.max(1)).map(move |start| start..(start + each).min(depth))
 }
 
 /// A block of `depths` alone as panels of any width, into a buffer that has served before.

@@ -1,5 +1,6 @@
 //! The innermost loop of every product: one register tile of the output over the whole depth.
 
+use super::blocks::Blocks;
 use super::vector::{Portable, Vector};
 use crate::simd::{Level, level};
 
@@ -31,8 +32,10 @@ pub(crate) type Kernel = unsafe fn(&Job);
 pub(crate) struct Kernels {
     /// Columns of a tile, hence of a panel.
     pub(crate) columns: usize,
+    /// How large products are cut.
+    pub(super) blocks: Blocks,
     /// By height less one; for left operands that lie row by row, and depth by depth.
-    rows: [&'static [Kernel]; 2],
+    pub(super) rows: [&'static [Kernel]; 2],
 }
 
 impl Kernels {
@@ -64,7 +67,11 @@ impl Kernels {
     }
 
     fn of<V: Vector>(by_rows: &'static [Kernel], by_depth: &'static [Kernel]) -> Self {
-        Self { columns: 2 * V::LANES, rows: [&by_rows[..V::ROWS], &by_depth[..V::ROWS]] }
+        Self {
+            columns: 2 * V::LANES,
+            blocks: Blocks::best(),
+            rows: [&by_rows[..V::ROWS], &by_depth[..V::ROWS]],
+        }
     }
 
     /// Rows of the tallest tile.

@@ -11,11 +11,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::gemm::{BLOCK_ROWS, Tile, Tiles, tasks};
+use crate::gemm::{Blocks, Tile, Tiles};
 use crate::math;
 use crate::rows::CHUNK;
 use crate::simd::vectorised;
 use tile::{GROUP, Job, Kernels, MAX_TILE};
+
+/// Rows that one thread quantises sooner than two.
+const SERIAL_ROWS: usize = 48;
 
 /// An `[out, in]` weight in int8, in panels of output channels.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl Quantized {
         let tiles = Tiles::spare(&mut data, channels);
         let task = |(block, panels): (Range<usize>, Range<usize>)| {
             let columns = panels.start * width..(panels.end * width).min(channels);
-            // SAFETY: `tasks` splits the output without overlap.
+            // SAFETY: `Blocks::tasks` splits the output without overlap.
             let mut tile = unsafe { tiles.tile([block.start, columns.start], block.len(), columns.len()) };
             for panel in panels {
                 self.fill(&mut tile, &rows, &block, panel, columns.start);
@@ -88,7 +91,8 @@ impl Quantized {
         };
         let serial = tokens * channels * self.depth < self.kernels.serial;
         let threads = if serial { 1 } else { rayon::current_num_threads() };
-        let tasks = tasks(tokens, channels.div_ceil(width), threads);
+        let tasks =
+            Blocks::best().tasks(tokens, channels.div_ceil(width), [self.kernels.height(), width], threads);
         if serial {
             tasks.into_iter().for_each(task);
         } else {
@@ -151,7 +155,7 @@ impl Rows {
                 *range = quantize(x, bytes);
             }
         };
-        if tokens <= BLOCK_ROWS {
+        if tokens <= SERIAL_ROWS {
             chunk(((x, &mut bytes), &mut ranges));
         } else {
             let chunks = x.par_chunks(CHUNK * depth).zip(bytes.par_chunks_mut(CHUNK * stride));
