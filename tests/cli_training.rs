@@ -153,6 +153,8 @@ fn a_wrong_config_is_refused_by_name() {
     let errors = refused("scale = 20.0", "scale = 20.0\ntemperature = 0.05");
     assert!(errors.contains("`scale` and `temperature`"), "{errors}");
     let errors = refused("multiple_negatives_ranking", "cosent");
+    assert!(errors.contains("`mask_duplicates` means nothing to cosent"), "{errors}");
+    let errors = refused("mask_duplicates = true", "also = [{ weight = 1.0, loss = { name = \"cosent\" } }]");
     assert!(errors.contains("multiple_negatives_ranking"), "{errors}");
     let errors = refused("learning_rate = 2e-5", "learning_rate = nan");
     assert!(errors.contains("train.learning_rate"), "{errors}");

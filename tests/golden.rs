@@ -19,13 +19,6 @@ pub const UNSUPPORTED_LOSSES: &[&str] = &[
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
-    "CachedMultipleNegativesRankingLoss",
-    "DistillKLDivLoss",
-    "EmbedDistillLoss",
-    "GISTEmbedLoss",
-    "GlobalOrthogonalRegularizationLoss",
-    "MSELoss",
-    "MarginMSELoss",
     "SoftmaxLoss",
 ];
 
@@ -86,6 +79,17 @@ impl Tensors {
         assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
         let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
         (view.shape().to_vec(), values)
+    }
+
+    /// Values of either type as they are used in computing.
+    pub fn numbers(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
+        match self.file().tensor(name).map(|view| view.dtype()) {
+            Ok(safetensors::Dtype::I64) => {
+                let (shape, values) = self.i64(name);
+                (shape, values.into_iter().map(|value| value as f32).collect())
+            }
+            _ => self.f32(name),
+        }
     }
 
     pub fn i64(&self, name: &str) -> (Vec<usize>, Vec<i64>) {

@@ -48,6 +48,7 @@ fn named(class: &str, params: &Value) -> Result<Loss, String> {
         margin: number("margin").unwrap_or(0.5),
         reduction: if params["size_average"] == false { Reduction::Sum } else { Reduction::Mean },
     };
+    let teacher = [("teacher", Value::from("its vectors"))];
     Ok(match class {
         "CosineSimilarityLoss" => Loss::CosineSimilarity,
         "CoSENTLoss" => Loss::Cosent(scale),
@@ -62,24 +63,69 @@ fn named(class: &str, params: &Value) -> Result<Loss, String> {
         "MatryoshkaLoss" => {
             let numbers = |name: &str| serde_json::from_value::<Vec<f64>>(params[name].clone()).unwrap();
             let dims = numbers("matryoshka_dims").into_iter().map(|dim| dim as usize);
+            let mut inner = params.as_object().cloned().unwrap();
+            inner.retain(|key, _| !key.starts_with("matryoshka_") && key != "loss");
             Loss::Matryoshka(Matryoshka {
-                loss: Box::new(named(word("loss"), params)?),
+                loss: Box::new(named(word("loss"), &inner.into())?),
                 cuts: dims.zip(numbers("matryoshka_weights")).collect(),
             })
         }
-        "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
-            let mut config = params.clone();
-            let both = class == "MultipleNegativesSymmetricRankingLoss";
-            config["name"] = "multiple_negatives_ranking".into();
-            if both {
-                config["symmetric"] = true.into();
-            }
-            let config: LossConfig = serde_json::from_value(config).unwrap();
-            config.check().unwrap();
-            config.build()
+        "MultipleNegativesRankingLoss" | "CachedMultipleNegativesRankingLoss" => {
+            configured("multiple_negatives_ranking", params, &[])
         }
+        "MultipleNegativesSymmetricRankingLoss" => {
+            configured("multiple_negatives_ranking", params, &[("symmetric", true.into())])
+        }
+        "GISTEmbedLoss" => configured("gist", params, &[("guide", "its vectors".into())]),
+        "MSELoss" => configured("mse", params, &teacher),
+        "EmbedDistillLoss" => {
+            let distance = ("teacher_distance", params["distance_metric"].clone());
+            configured("embed_distill", &Value::Null, &[teacher[0].clone(), distance])
+        }
+        "MarginMSELoss" => configured("margin_mse", params, &teacher),
+        "DistillKLDivLoss" => configured("distill_kl_div", params, &teacher),
+        "GlobalOrthogonalRegularizationLoss" => configured("global_orthogonal_regularization", params, &[]),
         other => return Err(other.to_owned()),
     })
+}
+
+/// The loss that a config with the reference's parameters, and some more, describes.
+fn configured(name: &str, params: &Value, more: &[(&str, Value)]) -> Loss {
+    let mut config = params.as_object().cloned().unwrap_or_default();
+    config.insert("name".to_owned(), name.into());
+    config.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let config: LossConfig = serde_json::from_value(config.into()).unwrap();
+    config.check().unwrap();
+    config.build()
+}
+
+fn matrix(values: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values, shape), &golden::device()).autodiff()
+}
+
+/// Vectors beside those that are learned: the guide's.
+fn extra(case: &Value, name: &str, tensors: &Tensors) -> Vec<Tensor<2>> {
+    let keys = case["extra"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let tensor = |key| tensors.f32(&format!("{name}/{key}"));
+    keys.map(tensor).map(|(shape, values)| matrix(values, [shape[0], shape[1]])).collect()
+}
+
+/// A teacher's vectors, given as `[batch, dim]` for all columns alike or `[batch, columns, dim]`.
+fn teacher_columns(shape: &[usize], values: &[f32], columns: usize) -> Vec<Tensor<2>> {
+    let (batch, dim) = (shape[0], shape[shape.len() - 1]);
+    let given = shape[1..shape.len() - 1].iter().product::<usize>();
+    let column = |c: usize| {
+        let row = |i: usize| (i * given + c.min(given - 1)) * dim;
+        (0..batch).flat_map(|i| values[row(i)..row(i) + dim].to_vec()).collect()
+    };
+    (0..columns).map(|c| matrix(column(c), [batch, dim])).collect()
+}
+
+/// A teacher's margins `[batch, negatives]`, given as they are or as scores `[batch, 1 + negatives]`.
+fn margins(shape: &[usize], labels: Vec<f32>, negatives: usize) -> Tensor<2> {
+    let given = labels.len() / shape[0];
+    let labels = matrix(labels, [shape[0], given]);
+    if given == negatives { labels } else { labels.clone().narrow(1, 0, 1) - labels.narrow(1, 1, negatives) }
 }
 
 fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
@@ -96,9 +142,22 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
         })
         .collect();
     let batch = columns[0].dims()[0];
-    let labels = if case["labels"].is_null() { Vec::new() } else { tensors.f32(&format!("{name}/labels")).1 };
+    let (shape, labels) = match case["labels"] {
+        Value::Null => (Vec::new(), Vec::new()),
+        _ => tensors.numbers(&format!("{name}/labels")),
+    };
     let text_ids = (0..columns.len()).map(|c| (0..batch).map(|i| (c * batch + i) as u64).collect()).collect();
-    let value = loss.forward(LossInput { columns: columns.clone(), labels, text_ids });
+    let value = match &loss {
+        Loss::MarginMse(loss) => loss.of_margins(&columns, margins(&shape, labels, columns.len() - 2)),
+        Loss::DistillKlDiv(loss) => loss.of_scores(&columns, matrix(labels, [shape[0], shape[1]])),
+        _ => {
+            let guide = match &loss {
+                Loss::EmbedDistill(_) => teacher_columns(&shape, &labels, columns.len()),
+                _ => extra(case, name, tensors),
+            };
+            loss.forward(LossInput { columns: columns.clone(), labels, text_ids, guide })
+        }
+    };
 
     let expected = case["value"].as_f64().unwrap();
     let found = f64::from(value.clone().into_scalar::<f32>());

@@ -67,15 +67,21 @@ fn check(folder: &Path) {
 
 /// Anchors, then positives.
 fn packed(encoder: &Encoder, batch: &Value) -> PackedBatch {
+    PackedBatch::new(tokens(encoder, batch).iter().map(Vec::as_slice))
+}
+
+/// Of the anchors, then of the positives.
+pub fn tokens(encoder: &Encoder, batch: &Value) -> Vec<Vec<u32>> {
     let texts = |c: usize| -> Vec<String> {
         batch.as_array().unwrap().iter().map(|pair| pair[c].as_str().unwrap().to_owned()).collect()
     };
     let mut ids = encoder.tokenizer().encode(&texts(0), None).unwrap();
     ids.extend(encoder.tokenizer().encode(&texts(1), None).unwrap());
-    PackedBatch::new(ids.iter().map(Vec::as_slice))
+    ids
 }
 
-fn loss(pooled: Tensor<2>) -> Tensor<1> {
+/// Multiple negatives ranking of anchors and positives.
+pub fn loss(pooled: Tensor<2>) -> Tensor<1> {
     let loss = Loss::MultipleNegativesRanking(MultipleNegativesRanking {
         scale: 20.0,
         similarity: ScoreFunction::Cosine,
@@ -86,7 +92,7 @@ fn loss(pooled: Tensor<2>) -> Tensor<1> {
     });
     let size = pooled.dims()[0] as u64 / 2;
     let text_ids = vec![(0..size).collect(), (size..2 * size).collect()];
-    loss.forward(LossInput { columns: pooled.chunk(2, 0), labels: Vec::new(), text_ids })
+    loss.forward(LossInput { columns: pooled.chunk(2, 0), labels: Vec::new(), text_ids, guide: Vec::new() })
 }
 
 /// Two forward passes a step, and a checkpoint now and then.

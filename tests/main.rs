@@ -14,6 +14,7 @@ mod golden_evaluators;
 mod golden_losses;
 mod golden_models;
 mod golden_trajectory;
+mod gradient_cache;
 mod hub;
 mod hub_server;
 mod judging;

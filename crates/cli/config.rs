@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use temper_train::StepOrder;
+use temper_train::losses::LossName;
 
 use crate::fetch::fetch_base;
 use crate::terminal::Terminal;
@@ -44,7 +45,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 24] = [
+const UNSET: [(&str, &str, &str); 25] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -63,11 +64,16 @@ const UNSET: [(&str, &str, &str); 24] = [
     ("data.columns.label", "\"score\"", "recognised by the usual names"),
     ("prompts.anchor", "\"query: \"", "none"),
     ("prompts.positive", "\"passage: \"", "none"),
-    ("loss.scale", "20.0", "20.0; not for cosine_similarity"),
+    ("loss.scale", "20.0", "20.0, or the loss's own"),
     ("loss.temperature", "0.05", "1 / loss.scale"),
-    ("loss.symmetric", "true", "false; multiple_negatives_ranking only"),
-    ("loss.mask_duplicates", "false", "true; multiple_negatives_ranking only"),
-    ("loss.similarity", "\"dot\"", "\"cosine\"; multiple_negatives_ranking only"),
+    ("loss.mini_batch_size", "64", "all texts of a batch in one forward pass"),
+    ("loss.matryoshka_dims", "[384, 128, 64]", "all values"),
+    ("loss.matryoshka_weights", "[1.0, 1.0, 0.5]", "1.0 each"),
+    (
+        "loss.also",
+        "[{ weight = 0.1, loss = { name = \"global_orthogonal_regularization\" } }]",
+        "nothing is added",
+    ),
     ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
 ];
 
@@ -107,7 +113,16 @@ fn shown(config: &str) -> anyhow::Result<String> {
     let lines: Vec<String> = unset
         .map(|(key, example, until)| format!("# {:<46} # {until}", format!("{key} = {example}")))
         .collect();
-    Ok(format!("{config}\n# Not set; an example of each, and what holds without it:\n{}", lines.join("\n")))
+    let losses: Vec<String> = LossName::ALL
+        .iter()
+        .filter(|loss| !loss.keys().is_empty())
+        .map(|loss| format!("#   {:<34} {}", loss.name(), loss.keys().join(", ")))
+        .collect();
+    Ok(format!(
+        "{config}\n# Not set; an example of each, and what holds without it:\n{}\n\n# Settings of each loss.name:\n{}",
+        lines.join("\n"),
+        losses.join("\n")
+    ))
 }
 
 #[cfg(test)]
@@ -127,11 +142,14 @@ mod tests {
         let defaults = with(&[]);
         for (key, example, _) in UNSET.iter().filter(|(key, _, _)| *key != "model.base") {
             assert!(defaults.contains(&format!("# {key} = {example} ")), "{key} is not among\n{defaults}");
-            let set = match *key {
-                "model.fresh" => format!("model={{ fresh = {example} }}"),
-                _ => format!("{key}={example}"),
+            let mut set = match *key {
+                "model.fresh" => vec![format!("model={{ fresh = {example} }}")],
+                _ => vec![format!("{key}={example}")],
             };
-            assert!(!with(&[set]).contains(&format!("# {key} = ")), "{key} is set");
+            if *key == "loss.matryoshka_weights" {
+                set.push("loss.matryoshka_dims=[3, 2, 1]".to_owned());
+            }
+            assert!(!with(&set).contains(&format!("# {key} = ")), "{key} is set");
         }
         assert!(!defaults.contains("# model.base = "));
     }

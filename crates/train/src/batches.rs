@@ -4,10 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
+use burn::tensor::TensorData;
 use temper_data::{Dataset, batch_count, epoch_batches};
 use temper_encoder::{Encoder, PackedBatch};
 
 use crate::config::Config;
+use crate::prepare::Prepared;
 
 /// Steps that may be tokenized ahead.
 const AHEAD: usize = 4;
@@ -22,20 +24,29 @@ pub struct StepOrder<'a> {
     total_steps: u64,
 }
 
-/// One forward pass: all columns of a batch, packed, column after column.
+/// One batch of a loss: all its texts, packed, column after column.
 #[derive(Debug)]
 pub struct MicroBatch {
     /// Indices of the examples.
     pub examples: Vec<usize>,
-    /// All texts: anchors, then positives, then negatives.
-    pub packed: PackedBatch,
+    /// All texts: anchors, then positives, then negatives; in one forward pass, or cut into several.
+    pub passes: Vec<PackedBatch>,
     /// One label an example, for scored pairs.
     pub labels: Vec<f32>,
     /// Equal exactly where texts are equal, `[columns][batch]`.
     pub text_ids: Vec<Vec<u64>>,
+    /// What the loss's guide or teacher makes of each column, `[batch, guide_dim]`; nothing where it has none.
+    pub guide: Vec<TensorData>,
 }
 
-/// The forward passes of one optimizer step.
+impl MicroBatch {
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.passes.iter().map(PackedBatch::tokens).sum()
+    }
+}
+
+/// The batches of one optimizer step.
 pub type StepBatches = Result<Vec<MicroBatch>, temper_encoder::Error>;
 
 impl<'a> StepOrder<'a> {
@@ -104,47 +115,54 @@ impl<'a> StepOrder<'a> {
     pub fn prefetch<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        encoder: &'scope Encoder,
+        prepared: &'scope Prepared,
         first: u64,
     ) -> Receiver<StepBatches> {
         let (sender, receiver) = sync_channel(AHEAD);
-        scope.spawn(move || self.send_all(encoder, first, &sender));
+        scope.spawn(move || self.send_all(prepared, first, &sender));
         receiver
     }
 
-    fn send_all(&self, encoder: &Encoder, first: u64, sender: &SyncSender<StepBatches>) {
+    fn send_all(&self, prepared: &Prepared, first: u64, sender: &SyncSender<StepBatches>) {
         for step in self.steps_from(first) {
-            let batches = step.into_iter().map(|examples| self.tokenize(encoder, examples)).collect();
+            let batches = step.into_iter().map(|examples| self.tokenize(prepared, examples)).collect();
             if sender.send(batches).is_err() {
                 return; // the loop ended early
             }
         }
     }
 
-    /// One forward pass's input.
+    /// The texts of some examples, ready for the encoder.
     pub fn tokenize(
         &self,
-        encoder: &Encoder,
+        prepared: &Prepared,
         examples: Vec<usize>,
     ) -> Result<MicroBatch, temper_encoder::Error> {
         let prompts = &self.config.prompts;
-        let mut sequences = Vec::new();
-        let mut text_ids = Vec::new();
+        let (mut sequences, mut text_ids, mut guide) = (Vec::new(), Vec::new(), Vec::new());
         for column in 0..self.dataset.kind.columns() {
             let texts: Vec<&str> =
                 examples.iter().map(|i| self.dataset.examples[*i].texts[column].as_str()).collect();
             let prompt = if column == 0 { &prompts.anchor } else { &prompts.positive };
-            sequences.extend(encoder.tokenizer().encode(&texts, prompt.as_deref())?);
+            sequences.extend(prepared.encoder.tokenizer().encode(&texts, prompt.as_deref())?);
             text_ids.push(texts.iter().map(text_id).collect());
+            if let Some(other) = &prepared.guide {
+                let vectors = other.embed(&texts, guide_prompt(other, column), &mut |_| ())?;
+                guide.push(TensorData::new(vectors.values, [texts.len(), vectors.dim]));
+            }
         }
         let labels = examples.iter().filter_map(|i| self.dataset.examples[*i].label).collect();
-        Ok(MicroBatch {
-            packed: PackedBatch::new(sequences.iter().map(Vec::as_slice)),
-            examples,
-            labels,
-            text_ids,
-        })
+        let size = self.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
+        let pass = |texts: &[Vec<u32>]| PackedBatch::new(texts.iter().map(Vec::as_slice));
+        let passes = sequences.chunks(size).map(pass).collect();
+        Ok(MicroBatch { examples, passes, labels, text_ids, guide })
     }
+}
+
+/// A guide or teacher has its own prompts: the one for queries before anchors, that for documents before the others.
+fn guide_prompt(guide: &Encoder, column: usize) -> Option<&str> {
+    let name = if column == 0 { "query" } else { "document" };
+    guide.contract.prompts.get(name).map(String::as_str).filter(|prompt| !prompt.is_empty())
 }
 
 fn text_id(text: &&str) -> u64 {

@@ -43,6 +43,18 @@ impl Learner {
         self.network().forward(contract, batch, &pass)
     }
 
+    /// The same as [`Learner::forward`], of which nothing is kept for a backward pass.
+    pub fn forward_only(
+        &mut self,
+        contract: &Contract,
+        batch: &PackedBatch,
+        dropout: DropoutSites,
+    ) -> Tensor<2> {
+        self.catch_up(Rows::Of(&batch.input.ids));
+        let pass = Pass { dropout, word_rows: None };
+        self.network().valid().forward(contract, batch, &pass)
+    }
+
     /// Adds the gradients of a loss to those of the step.
     pub fn backward(&mut self, loss: Tensor<1>) {
         let gradients = loss.backward();

@@ -1,6 +1,7 @@
 //! Training: losses, optimizer, schedule, checkpoint, and the loop.
 
 mod batches;
+pub mod cached;
 pub mod checkpoint;
 pub mod config;
 mod control;

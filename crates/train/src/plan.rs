@@ -66,7 +66,12 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
     let (tokens_per_example, longest, truncated_share) = lengths(config, prepared, encoder)?;
     let batch = config.train.per_device_train_batch_size.min(dataset.len());
     let parameters = encoder.num_parameters();
-    let tokens = longest.min(tokens_per_example * 1.6) * batch as f64;
+    let columns = dataset.kind.columns();
+    let examples_at_once = match config.loss.mini_batch_size {
+        Some(texts) => batch.min(texts.div_ceil(columns)),
+        None => batch,
+    };
+    let tokens = longest.min(tokens_per_example * 1.6) * examples_at_once as f64;
     let prompts = [("anchor", &config.prompts.anchor), ("positive", &config.prompts.positive)];
     Ok(Plan {
         model: encoder.contract.summary(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use temper_data::Dataset;
 use temper_encoder::contract::{POOL_NAMES, pool_from_name};
-use temper_encoder::{Contract, Encoder, reference};
+use temper_encoder::{Contract, Encoder, LinearPrecision, reference};
 use temper_runs::DataFile;
 
 use crate::batches::StepOrder;
@@ -29,6 +29,8 @@ pub struct Prepared {
     pub metric: String,
     /// What is minimised.
     pub loss: Loss,
+    /// The encoder that the loss learns from beside the data: its guide or teacher.
+    pub guide: Option<Encoder>,
     /// Files and their hashes.
     pub files: Vec<DataFile>,
     /// Which column became which role, one line a file, evaluation files included.
@@ -83,7 +85,9 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
         None => base(config, &dataset, &device, &mut warnings)?,
     };
-    loss.fits(encoder.contract.full_dim()).map_err(Error::Plan)?;
+    let guide = guide(config, &device)?;
+    let guide_dim = guide.as_ref().map(|guide| guide.contract.dim());
+    loss.fits(encoder.contract.full_dim(), guide_dim).map_err(Error::Plan)?;
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
             "no batch of {} can be filled from {} training examples, and train.dataloader_drop_last leaves out the \
@@ -116,6 +120,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         tasks,
         metric,
         loss,
+        guide,
         files,
         mappings,
         warnings,
@@ -144,6 +149,14 @@ fn base(
         }
         (None, None) => return Err(Error::Plan("`model.base` is missing".to_owned())),
     })
+}
+
+/// The loss's guide or teacher.
+fn guide(config: &Config, device: &Device) -> Result<Option<Encoder>, Error> {
+    let Some(model) = config.loss.guide_model() else { return Ok(None) };
+    let folder = reference::find(model, None, &|_| ())?.folder;
+    let loaded = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), device)?;
+    Ok(Some(loaded.encoder.for_inference(LinearPrecision::F32)))
 }
 
 fn read_model(

@@ -11,6 +11,7 @@ use temper_kernels::{Scalar, is_fused};
 use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 
 use crate::batches::{MicroBatch, StepOrder};
+use crate::cached;
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::control::Control;
@@ -147,9 +148,9 @@ impl<'a> Loop<'a> {
             self.save_now("interrupted")?;
             return Ok(Outcome::Interrupted);
         }
-        let (order, encoder) = (self.order, &self.job.prepared.encoder);
+        let (order, prepared) = (self.order, &self.job.prepared);
         std::thread::scope(|scope| {
-            for step in order.prefetch(scope, encoder, self.state.step) {
+            for step in order.prefetch(scope, prepared, self.state.step) {
                 self.step(&step?)?;
                 if self.log_due() {
                     self.log()?;
@@ -222,9 +223,9 @@ impl<'a> Loop<'a> {
         self.state.step += 1;
         for batch in batches {
             self.clock.examples += batch.examples.len() as u64;
-            self.clock.tokens += batch.packed.tokens() as u64;
+            self.clock.tokens += batch.tokens() as u64;
             self.state.examples += batch.examples.len() as u64;
-            self.state.tokens += batch.packed.tokens() as u64;
+            self.state.tokens += batch.tokens() as u64;
         }
         Ok(())
     }
@@ -247,18 +248,30 @@ impl<'a> Loop<'a> {
     }
 
     fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> Tensor<1> {
-        let contract = &self.job.prepared.encoder.contract;
-        let stream = format!("dropout/{index}");
-        let config = &self.job.config;
-        let key = random::key(config.seed, &stream, self.state.step);
-        let dropout = DropoutSites::on(key, config.model.dropout);
-        let pooled = self.learner.forward(contract, &batch.packed, dropout);
-        let columns = split_columns(pooled, batch.text_ids.len());
-        let input = LossInput { columns, labels: batch.labels.clone(), text_ids: batch.text_ids.clone() };
-        let loss = self.job.prepared.loss.forward(input);
-        let value = loss.clone().inner();
-        self.learner.backward(loss.mul_scalar(1.0 / of as f64));
-        value
+        let (prepared, config) = (&self.job.prepared, &self.job.config);
+        let step = self.state.step;
+        let dropout = |pass: usize| {
+            let stream = match pass {
+                0 => format!("dropout/{index}"),
+                _ => format!("dropout/{index}/{pass}"),
+            };
+            DropoutSites::on(random::key(config.seed, &stream, step), config.model.dropout)
+        };
+        let loss = |pooled: Tensor<2>| {
+            let device = pooled.device();
+            prepared.loss.forward(LossInput {
+                columns: split_columns(pooled, batch.text_ids.len()),
+                labels: batch.labels.clone(),
+                text_ids: batch.text_ids.clone(),
+                guide: batch
+                    .guide
+                    .iter()
+                    .map(|vectors| Tensor::from_data(vectors.clone(), &device))
+                    .collect(),
+            })
+        };
+        let contract = &prepared.encoder.contract;
+        cached::forward_backward(&mut self.learner, contract, &batch.passes, dropout, loss, 1.0 / of as f64)
     }
 
     /// Saves the state before the bad step, unless it is gone, and says which examples were in it.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Contrastive, Direction, Distance, Hardness, Loss, Matryoshka, MegaBatchMargin, MultipleNegativesRanking,
-    Partition, Reduction, ScoreFunction, Triplet,
+    Contrastive, Direction, Distance, DistillKlDiv, EmbedDistill, Gist, Hardness, Loss, MarginMse,
+    MarginStrategy, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, Orthogonal, Partition, Reduction,
+    ScoreFunction, Target, TeacherDistance, Triplet,
 };
 
 /// A loss by name.
@@ -14,6 +15,8 @@ pub enum LossName {
     /// InfoNCE over the batch: `losses/multiple_negatives_ranking.rs`.
     #[default]
     MultipleNegativesRanking,
+    /// The same, told by another encoder what is no negative: `losses/gist.rs`.
+    Gist,
     /// Pairs against the hardest negative of the batch: `losses/mega_batch_margin.rs`.
     MegaBatchMargin,
     /// A margin between positive and negative: `losses/triplet.rs`.
@@ -28,6 +31,16 @@ pub enum LossName {
     Contrastive,
     /// The same of the hard pairs of a batch: `losses/contrastive.rs`.
     OnlineContrastive,
+    /// The values of a teacher's vectors: `losses/embed_distill.rs`.
+    Mse,
+    /// The vectors of a teacher by any distance: `losses/embed_distill.rs`.
+    EmbedDistill,
+    /// The margins of a teacher's scores: `losses/score_distill.rs`.
+    MarginMse,
+    /// The distribution of a teacher's scores: `losses/score_distill.rs`.
+    DistillKlDiv,
+    /// Unrelated texts at right angles, beside another loss: `losses/orthogonal.rs`.
+    GlobalOrthogonalRegularization,
 }
 
 /// The `[loss]` table.
@@ -36,10 +49,10 @@ pub enum LossName {
 pub struct LossConfig {
     /// Which loss.
     pub name: LossName,
-    /// Factor on similarities; 20 when neither this nor `temperature` is given.
+    /// Factor on similarities; 20 (GIST: 100) when neither this nor `temperature` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
-    /// 1 / scale.
+    /// 1 / scale. KL distillation: what scores are divided by on both sides, 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Multiple negatives ranking: also rank anchors for each positive; short for `directions` and `partition_mode`.
@@ -63,10 +76,47 @@ pub struct LossConfig {
     /// Multiple negatives ranking: `cosine` or `dot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<ScoreFunction>,
+    /// GIST: MODEL that tells negatives from texts that belong together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guide: Option<String>,
+    /// Distillation: MODEL to learn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
+    /// GIST: whether `margin` is a cosine or a share of the pair's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_strategy: Option<MarginStrategy>,
+    /// GIST: whether other anchors compete, true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrast_anchors: Option<bool>,
+    /// GIST: whether other positives compete for each positive, true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrast_positives: Option<bool>,
+    /// Embedding distillation: `mse`, `l2` or `cosine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher_distance: Option<TeacherDistance>,
+    /// Embedding distillation: whether a text is to have the teacher's vector of itself (`own`) or of the anchor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// KL distillation: what the scores of the model in training are divided by; `temperature` when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub student_temperature: Option<f64>,
+    /// KL distillation: what the teacher's scores are divided by; `temperature` when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher_temperature: Option<f64>,
+    /// Orthogonal regularisation: what the mean of the cosines weighs, 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_weight: Option<f64>,
+    /// Orthogonal regularisation: what their second moment weighs, 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_moment_weight: Option<f64>,
+    /// Orthogonal regularisation: `mean` or `sum` over the columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<Reduction>,
     /// Contrastive and triplet losses: `cosine`, `euclidean` or `manhattan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<Distance>,
     /// Contrastive losses: what negatives should be apart, 0.5. Triplet: by how much the negative should be farther, 5.
+    /// GIST: by how much the guide must find a text farther than the positive for it to be a negative, 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// Contrastive: `mean` or `sum` over the batch.
@@ -84,13 +134,49 @@ pub struct LossConfig {
     /// What the loss at each of them weighs; 1 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matryoshka_weights: Option<Vec<f64>>,
+    /// Any loss: texts of one forward pass. A batch is then cut into such passes, and its gradients are those of the whole
+    /// batch all the same (GradCache), in the memory of one pass and the time of one more forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mini_batch_size: Option<usize>,
+    /// Other losses of the same batch, to be added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Term>,
+}
+
+/// A loss that is added to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    /// What it is multiplied by.
+    pub weight: f64,
+    /// The loss.
+    pub loss: LossConfig,
 }
 
 impl LossName {
+    /// Every loss.
+    pub const ALL: [Self; 14] = [
+        Self::MultipleNegativesRanking,
+        Self::Gist,
+        Self::MegaBatchMargin,
+        Self::Triplet,
+        Self::CosineSimilarity,
+        Self::Cosent,
+        Self::Angle,
+        Self::Contrastive,
+        Self::OnlineContrastive,
+        Self::Mse,
+        Self::EmbedDistill,
+        Self::MarginMse,
+        Self::DistillKlDiv,
+        Self::GlobalOrthogonalRegularization,
+    ];
+
     /// The name in a config.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::MultipleNegativesRanking => "multiple_negatives_ranking",
+            Self::Gist => "gist",
             Self::MegaBatchMargin => "mega_batch_margin",
             Self::Triplet => "triplet",
             Self::CosineSimilarity => "cosine_similarity",
@@ -98,11 +184,16 @@ impl LossName {
             Self::Angle => "angle",
             Self::Contrastive => "contrastive",
             Self::OnlineContrastive => "online_contrastive",
+            Self::Mse => "mse",
+            Self::EmbedDistill => "embed_distill",
+            Self::MarginMse => "margin_mse",
+            Self::DistillKlDiv => "distill_kl_div",
+            Self::GlobalOrthogonalRegularization => "global_orthogonal_regularization",
         }
     }
 
     /// The keys of `[loss]` that mean something to it, beside those that mean something to every loss.
-    fn keys(self) -> &'static [&'static str] {
+    pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::MultipleNegativesRanking => &[
                 "scale",
@@ -120,6 +211,22 @@ impl LossName {
             Self::CosineSimilarity => &[],
             Self::Cosent | Self::Angle => &["scale", "temperature"],
             Self::Contrastive => &["distance", "margin", "reduction"],
+            Self::Gist => &[
+                "guide",
+                "scale",
+                "temperature",
+                "margin",
+                "margin_strategy",
+                "contrast_anchors",
+                "contrast_positives",
+            ],
+            Self::Mse => &["teacher", "target"],
+            Self::EmbedDistill => &["teacher", "target", "teacher_distance"],
+            Self::MarginMse => &["teacher", "similarity"],
+            Self::DistillKlDiv => {
+                &["teacher", "similarity", "temperature", "student_temperature", "teacher_temperature"]
+            }
+            Self::GlobalOrthogonalRegularization => &["mean_weight", "second_moment_weight", "aggregation"],
         }
     }
 }
@@ -139,7 +246,13 @@ impl LossConfig {
                 "[loss] `scale` and `temperature` (= 1/scale) exclude each other; give one".to_owned()
             );
         }
-        for (key, value) in [("scale", self.scale), ("temperature", self.temperature)] {
+        let positive = [
+            ("scale", self.scale),
+            ("temperature", self.temperature),
+            ("student_temperature", self.student_temperature),
+            ("teacher_temperature", self.teacher_temperature),
+        ];
+        for (key, value) in positive {
             if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
                 return Err(format!("[loss] `{key}` is {value}, expected a positive number"));
             }
@@ -149,14 +262,53 @@ impl LossConfig {
             ("positive_margin", self.positive_margin),
             ("negative_margin", self.negative_margin),
             ("hardness_strength", self.hardness_strength),
+            ("mean_weight", self.mean_weight),
+            ("second_moment_weight", self.second_moment_weight),
         ];
         for (key, value) in margins {
             if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
                 return Err(format!("[loss] `{key}` is {value}, expected 0 or more"));
             }
         }
+        if let Some(key) = ["guide", "teacher"].into_iter().find(|key| keys.contains(key))
+            && self.other_model().is_none()
+        {
+            return Err(format!("[loss] {name} needs `{key}`: the MODEL that it learns from"));
+        }
+        if self.mini_batch_size == Some(0) {
+            return Err("[loss] `mini_batch_size` is 0, expected at least 1".to_owned());
+        }
         self.check_directions()?;
-        self.check_matryoshka()
+        self.check_matryoshka()?;
+        self.check_also()
+    }
+
+    /// The other encoder that this loss, without those added to it, learns from.
+    fn other_model(&self) -> Option<&str> {
+        self.guide.as_deref().or(self.teacher.as_deref())
+    }
+
+    /// The other encoder that it takes, the guide or teacher.
+    pub fn guide_model(&self) -> Option<&str> {
+        self.other_model().or_else(|| self.also.iter().find_map(|term| term.loss.other_model()))
+    }
+
+    fn check_also(&self) -> Result<(), String> {
+        for term in &self.also {
+            if !(term.weight.is_finite() && term.weight >= 0.0) {
+                return Err(format!("[loss] a `weight` in `also` is {}, expected 0 or more", term.weight));
+            }
+            if !term.loss.also.is_empty() || term.loss.mini_batch_size.is_some() {
+                return Err("[loss] `also` and `mini_batch_size` belong to the outer loss only".to_owned());
+            }
+            term.loss.check()?;
+            if term.loss.other_model().is_some_and(|model| self.guide_model() != Some(model)) {
+                return Err(
+                    "[loss] one guide or teacher serves all losses of a batch; name the same one".to_owned()
+                );
+            }
+        }
+        Ok(())
     }
 
     fn check_directions(&self) -> Result<(), String> {
@@ -229,6 +381,18 @@ impl LossConfig {
             ("hardness_strength", self.hardness_strength.is_some()),
             ("mask_duplicates", self.mask_duplicates.is_some()),
             ("similarity", self.similarity.is_some()),
+            ("guide", self.guide.is_some()),
+            ("teacher", self.teacher.is_some()),
+            ("margin_strategy", self.margin_strategy.is_some()),
+            ("contrast_anchors", self.contrast_anchors.is_some()),
+            ("contrast_positives", self.contrast_positives.is_some()),
+            ("teacher_distance", self.teacher_distance.is_some()),
+            ("target", self.target.is_some()),
+            ("student_temperature", self.student_temperature.is_some()),
+            ("teacher_temperature", self.teacher_temperature.is_some()),
+            ("mean_weight", self.mean_weight.is_some()),
+            ("second_moment_weight", self.second_moment_weight.is_some()),
+            ("aggregation", self.aggregation.is_some()),
             ("distance", self.distance.is_some()),
             ("margin", self.margin.is_some()),
             ("reduction", self.reduction.is_some()),
@@ -240,6 +404,15 @@ impl LossConfig {
 
     /// The loss these keys describe.
     pub fn build(&self) -> Loss {
+        let mut terms = vec![(1.0, self.with_matryoshka())];
+        terms.extend(self.also.iter().map(|term| (term.weight, term.loss.with_matryoshka())));
+        match terms.as_slice() {
+            [_] => terms.remove(0).1,
+            _ => Loss::Sum(terms),
+        }
+    }
+
+    fn with_matryoshka(&self) -> Loss {
         let loss = self.inner();
         let Some(dims) = &self.matryoshka_dims else { return loss };
         let weight = |at: usize| self.matryoshka_weights.as_ref().map_or(1.0, |weights| weights[at]);
@@ -248,7 +421,8 @@ impl LossConfig {
     }
 
     fn inner(&self) -> Loss {
-        let scale = self.scale.or(self.temperature.map(|t| 1.0 / t)).unwrap_or(20.0);
+        let usual = if self.name == LossName::Gist { 100.0 } else { 20.0 };
+        let scale = self.scale.or(self.temperature.map(|t| 1.0 / t)).unwrap_or(usual);
         let contrastive = Contrastive {
             distance: self.distance.unwrap_or(Distance::Cosine),
             margin: self.margin.unwrap_or(0.5),
@@ -269,7 +443,42 @@ impl LossConfig {
             LossName::Angle => Loss::Angle(scale),
             LossName::Contrastive => Loss::Contrastive(contrastive),
             LossName::OnlineContrastive => Loss::OnlineContrastive(contrastive),
+            LossName::Gist => Loss::Gist(Gist {
+                scale,
+                margin_strategy: self.margin_strategy.unwrap_or_default(),
+                margin: self.margin.unwrap_or(0.0),
+                contrast_anchors: self.contrast_anchors.unwrap_or(true),
+                contrast_positives: self.contrast_positives.unwrap_or(true),
+            }),
+            LossName::Mse | LossName::EmbedDistill => Loss::EmbedDistill(self.embed_distill()),
+            LossName::MarginMse => Loss::MarginMse(MarginMse { similarity: self.scores() }),
+            LossName::DistillKlDiv => {
+                let both = self.temperature.unwrap_or(1.0);
+                Loss::DistillKlDiv(DistillKlDiv {
+                    similarity: self.scores(),
+                    student_temperature: self.student_temperature.unwrap_or(both),
+                    teacher_temperature: self.teacher_temperature.unwrap_or(both),
+                })
+            }
+            LossName::GlobalOrthogonalRegularization => Loss::Orthogonal(Orthogonal {
+                mean_weight: self.mean_weight.unwrap_or(1.0),
+                second_moment_weight: self.second_moment_weight.unwrap_or(1.0),
+                aggregation: self.aggregation.unwrap_or_default(),
+            }),
         }
+    }
+
+    fn embed_distill(&self) -> EmbedDistill {
+        let usual = if self.name == LossName::Mse { TeacherDistance::Mse } else { TeacherDistance::Cosine };
+        EmbedDistill {
+            distance: self.teacher_distance.unwrap_or(usual),
+            target: self.target.unwrap_or_default(),
+        }
+    }
+
+    /// How distillation compares texts: by the dot product, as teachers are published.
+    fn scores(&self) -> ScoreFunction {
+        self.similarity.unwrap_or(ScoreFunction::Dot)
     }
 
     fn ranking(&self, scale: f64) -> MultipleNegativesRanking {
@@ -312,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_loss_takes_its_own_settings() {
-        for (name, key) in [
+        let named = [
             ("multiple_negatives_ranking", "symmetric = true"),
             ("mega_batch_margin", "positive_margin = 0.9"),
             ("triplet", "distance = \"manhattan\""),
@@ -321,10 +530,19 @@ mod tests {
             ("angle", "scale = 1.0"),
             ("contrastive", "reduction = \"sum\""),
             ("online_contrastive", "margin = 0.2"),
-        ] {
+            ("gist", "guide = \"m\"\nmargin_strategy = \"relative\""),
+            ("mse", "teacher = \"m\"\ntarget = \"anchor\""),
+            ("embed_distill", "teacher = \"m\"\nteacher_distance = \"l2\""),
+            ("margin_mse", "teacher = \"m\"\nsimilarity = \"cosine\""),
+            ("distill_kl_div", "teacher = \"m\"\nteacher_temperature = 2.0"),
+            ("global_orthogonal_regularization", "mean_weight = 0.5"),
+        ];
+        assert_eq!(named.len(), LossName::ALL.len());
+        for (name, key) in named {
             let config: LossConfig = toml::from_str(&format!("name = {name:?}\n{key}")).unwrap();
             assert_eq!(config.check(), Ok(()), "{name}");
             assert_eq!(config.name.name(), name);
+            assert!(LossName::ALL.contains(&config.name));
         }
     }
 
@@ -343,6 +561,15 @@ mod tests {
             ("matryoshka_dims = [8, 0]", "one or more numbers"),
             ("matryoshka_dims = [8, 4]\nmatryoshka_weights = [1.0]", "give one for each"),
             ("name = \"triplet\"\nmargin = -1.0", "expected 0 or more"),
+            ("name = \"gist\"", "needs `guide`"),
+            ("name = \"margin_mse\"", "needs `teacher`"),
+            ("mini_batch_size = 0", "at least 1"),
+            ("also = [{ weight = -1.0, loss = {} }]", "expected 0 or more"),
+            ("also = [{ weight = 1.0, loss = { mini_batch_size = 2 } }]", "outer loss only"),
+            (
+                "name = \"gist\"\nguide = \"a\"\nalso = [{ weight = 1.0, loss = { name = \"mse\", teacher = \"b\" } }]",
+                "the same one",
+            ),
         ] {
             let problem = problem(table);
             assert!(problem.contains(expected), "{table}: {problem}");

@@ -34,8 +34,7 @@ impl Matryoshka {
         let at = |(dim, weight): &(usize, f64)| {
             let cut = |column: &Tensor<2>| normalize(column.clone().narrow(1, 0, *dim));
             let columns = input.columns.iter().map(cut).collect();
-            let cut = LossInput { columns, labels: input.labels.clone(), text_ids: input.text_ids.clone() };
-            self.loss.forward(cut).mul_scalar(*weight)
+            self.loss.forward(LossInput { columns, ..input.clone() }).mul_scalar(*weight)
         };
         self.cuts
             .iter()

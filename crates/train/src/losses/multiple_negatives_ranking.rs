@@ -218,7 +218,7 @@ impl Hardness {
 }
 
 /// `log(sum_j exp(x_ij))`, `[rows, 1]`.
-fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+pub(super) fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
     let largest = x.clone().max_dim(1).detach();
     (x - largest.clone()).exp().sum_dim(1).log() + largest
 }
