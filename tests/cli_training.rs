@@ -59,31 +59,6 @@ fn the_dashboard_needs_a_terminal_and_a_run() {
 }
 
 #[test]
-fn every_config_of_the_project_trains() {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for entry in std::fs::read_dir(project.join("configs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|e| e != "toml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let first = text.lines().next().unwrap();
-        assert!(first.starts_with("# temper "), "{name} does not begin with the command that runs it");
-        let place = Place::new();
-        let run = place.path("r");
-        let base = format!("model.base={}", model("bert-mean-norm"));
-        let mut args = vec!["train", path.to_str().unwrap(), "--run", run.to_str().unwrap()];
-        args.extend(["--set", "train.max_steps=1"]);
-        if !text.contains("[model.fresh]") {
-            args.extend(["--set", &base, "--set", "model.max_seq_length=32"]);
-        }
-        let output = place.command(&args).current_dir(project).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-#[test]
 fn prompts_of_the_config_are_in_the_export() {
     let place = initialised();
     let prompt = "prompts.anchor=query: ";

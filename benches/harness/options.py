@@ -12,8 +12,10 @@ LAYOUT = {"pairs_train": "debian-packages/train.jsonl", "pairs_dev": "debian-pac
           "texts": "bench/embed5000.jsonl", "queries": "bench/queries500.jsonl", "sts": "stsb-en/dev.jsonl"}
 
 # Rows of each file that are used; a number of None means all.
-FULL = {"pairs": 2000, "dev": None, "texts": None, "queries": None, "sts": None, "base_pairs": 256, "base_texts": 256}
-QUICK = {"pairs": 64, "dev": 100, "texts": 100, "queries": 30, "sts": 100, "base_pairs": 8, "base_texts": 16}
+FULL = {"pairs": 2000, "dev": None, "texts": None, "queries": None, "sts": None, "base_pairs": 256, "base_texts": 256,
+        "mined": None}
+QUICK = {"pairs": 64, "dev": 100, "texts": 100, "queries": 30, "sts": 100, "base_pairs": 8, "base_texts": 16,
+         "mined": 64}
 
 
 def parse(sections):

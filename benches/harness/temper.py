@@ -24,6 +24,10 @@ class Temper:
         return numbers(self.run("embed", model, texts, "--field", "text", "-o", out, "--max-seq-length", length,
                                 *precision_flags(precision), threads=threads))
 
+    def mine(self, model, pairs, out, negatives, margin, length):
+        return numbers(self.run("mine", pairs, "--model", model, "--no-cache", "-n", negatives, "--relative-margin", margin,
+                                "--max-seq-length", length, "-o", out))
+
     def train(self, model, pairs, run, recipe, threads=None):
         settings = {
             "model.base": model, "model.max_seq_length": recipe.length, "data.train": [str(pairs)], "data.held_out": 0,

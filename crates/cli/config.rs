@@ -6,7 +6,7 @@ use clap::Subcommand;
 use temper_train::StepOrder;
 use temper_train::losses::LossName;
 
-use crate::fetch::fetch_base;
+use crate::fetch::fetch_models;
 use crate::terminal::Terminal;
 
 /// Show or check a run's config.
@@ -89,7 +89,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         }
         Command::Check { config, overrides } => {
             let config = temper_train::parse::read(config, overrides)?;
-            fetch_base(&config.model, terminal)?;
+            fetch_models(&config, terminal)?;
             let prepared = temper_train::prepare(&config, None)?;
             let order = StepOrder::new(&prepared.dataset, &config);
             let plan = temper_train::plan(&config, &prepared, &order)?;

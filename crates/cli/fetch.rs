@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use temper_encoder::hub::Event;
 use temper_encoder::reference::{self, Found};
-use temper_train::config::ModelConfig;
+use temper_train::Config;
 
 use crate::terminal::Terminal;
 
@@ -15,14 +15,16 @@ pub fn fetch(model: &str, revision: Option<&str>, terminal: &Terminal) -> anyhow
     Ok(reference::find(model, revision, &|event| transfer.show(event))?)
 }
 
-/// Brings a run's base from the hub into the cache, so that the run finds it there.
-pub fn fetch_base(model: &ModelConfig, terminal: &Terminal) -> anyhow::Result<()> {
-    match &model.base {
-        Some(base) if reference::hub_id(base).is_some() => {
-            fetch(base, model.revision.as_deref(), terminal).map(drop)
+/// Brings a run's base, and the guide or teacher of its loss, from the hub into the cache, so that the run finds them there.
+pub fn fetch_models(config: &Config, terminal: &Terminal) -> anyhow::Result<()> {
+    let base = config.model.base.as_deref().map(|base| (base, config.model.revision.as_deref()));
+    let guide = config.loss.guide_model().map(|guide| (guide, None));
+    for (model, revision) in base.into_iter().chain(guide) {
+        if reference::hub_id(model).is_some() {
+            fetch(model, revision, terminal)?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Bytes on their way.

@@ -19,6 +19,7 @@ mod init;
 mod interrupt;
 mod log;
 mod man;
+mod mine;
 mod model;
 mod pieces;
 mod plain;
@@ -28,6 +29,7 @@ mod push;
 mod quickstart;
 mod rerun;
 mod runs;
+mod scorer;
 mod search;
 mod similarity;
 mod source;
@@ -36,6 +38,7 @@ mod table;
 mod terminal;
 mod train;
 mod usage;
+mod vectors;
 mod watch;
 
 use std::path::PathBuf;
@@ -106,6 +109,7 @@ commands! {
     Pull => pull,
     Push => push,
     Data => data,
+    Mine => mine,
     Cache => cache,
     Quickstart => quickstart,
     Devices => devices,

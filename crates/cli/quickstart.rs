@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use temper_encoder::Precision;
 
-use crate::fetch::fetch_base;
+use crate::fetch::fetch_models;
 use crate::model::ReadingArgs;
 use crate::terminal::{Terminal, program, quoted};
 use crate::{export, train};
@@ -54,7 +54,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         );
     }
     let argv: Vec<String> = std::env::args().collect();
-    fetch_base(&config.model, terminal)?;
+    fetch_models(&config, terminal)?;
     let job = temper_train::create(config, None, &argv)?;
     let report = train::execute(&job, train::Ui::Plain, terminal)?;
     train::print_result(&job, &report, terminal)?;

@@ -3,24 +3,20 @@
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::json;
 use temper_data::{CorpusColumns, Document, Retrieval, read_corpus};
-use temper_eval::{Prompts, Task};
-use temper_vectors::{Embeddings, Hit, Prepared, Similarity, top_k};
+use temper_eval::Task;
+use temper_vectors::{Hit, Prepared, Similarity, top_k};
 
-use crate::ahead::Ahead;
-use crate::cache::CacheArgs;
-use crate::failure::{BadInput, is_interruption};
+use crate::failure::BadInput;
 use crate::interrupt::Interrupt;
 use crate::model::{ModelArgs, Opened, PrecisionArgs};
 use crate::prompt::SidePromptArgs;
-use crate::source::Source;
 use crate::table::shorten;
 use crate::terminal::Terminal;
+use crate::vectors::VectorArgs;
 
 /// Letters of a document shown in a list of results.
 const SHOWN: usize = 100;
@@ -63,11 +59,8 @@ pub struct Args {
     /// Print one JSON object for each query
     #[arg(long)]
     json: bool,
-    /// Compute all vectors anew and keep none
-    #[arg(long, conflicts_with = "cache_dir")]
-    no_cache: bool,
     #[command(flatten)]
-    location: CacheArgs,
+    vectors: VectorArgs,
 }
 
 /// Runs the command.
@@ -84,7 +77,8 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let prompts = args.prompts.of(&opened, &Task::Retrieval(Retrieval::default()))?;
     let interrupt = Interrupt::listen()?;
-    let vectors = args.vectors(&opened, &prompts, &documents, &interrupt, terminal)?;
+    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+    let vectors = args.vectors.of(&texts, &opened, prompts.second.as_deref(), &interrupt, terminal)?;
     interrupt.no_longer_wait();
     let search = Search {
         args: &args,
@@ -102,64 +96,6 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     } else {
         search.answer_lines(io::stdin().lock())
     }
-}
-
-impl Args {
-    /// The vectors of the documents, in their order.
-    fn vectors(
-        &self,
-        opened: &Opened,
-        prompts: &Prompts,
-        documents: &[Document],
-        interrupt: &Interrupt,
-        terminal: &Terminal,
-    ) -> anyhow::Result<Embeddings> {
-        let prompt = prompts.second.as_deref();
-        let store = if self.no_cache { None } else { self.location.open(opened, prompt, terminal)? };
-        let kept = if store.is_some() { "kept in the cache" } else { "not kept" };
-        let source = Arc::new(Source::new(opened.encoder.clone(), prompt.map(str::to_owned), store));
-        let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-        let found = source.find(&texts);
-        let (dim, mut values) = (opened.encoder.contract.dim(), found.values);
-        let started = Instant::now();
-        if !found.missing.is_empty() {
-            let bar = terminal.progress("embedding", Some(found.missing.len()));
-            let new: Vec<String> = found.missing.iter().map(|index| texts[*index].to_owned()).collect();
-            let reader = Arc::clone(&source);
-            let texts = Box::new(new.into_iter().map(Ok));
-            let mut ahead = Ahead::start(texts, move |texts| reader.prepare(texts));
-            let mut places = found.missing.iter();
-            let embedded = loop {
-                match ahead.next(interrupt) {
-                    Ok(Some(chunk)) => {
-                        let (_, vectors) = source.complete(chunk, &bar);
-                        for (row, index) in vectors.iter().zip(places.by_ref()) {
-                            values[index * dim..][..dim].copy_from_slice(row);
-                        }
-                    }
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
-            bar.finish_and_clear();
-            source.finish(terminal);
-            if embedded.as_ref().is_err_and(is_interruption) {
-                let (new, left) = (found.missing.len(), places.len());
-                terminal.note(format!("interrupted: {} of {new} texts embedded, and {kept}", new - left));
-            }
-            embedded?;
-        }
-        terminal.note(told(documents.len(), found.missing.len(), started.elapsed().as_secs_f64()));
-        Ok(Embeddings { dim, values })
-    }
-}
-
-fn told(documents: usize, new: usize, seconds: f64) -> String {
-    if new == 0 {
-        return format!("{documents} texts, all from the cache");
-    }
-    let (rate, known) = (new as f64 / seconds, documents - new);
-    format!("{documents} texts, {known} from the cache, {new} embedded in {seconds:.1} s ({rate:.0} texts/s)")
 }
 
 /// A corpus that is ready to be asked.

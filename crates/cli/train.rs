@@ -16,7 +16,7 @@ use temper_train::{Allowed, Control, Job, Report};
 
 use crate::display::{Display, can_show_dashboard, check_terminal};
 use crate::failure::{BadInput, Quit};
-use crate::fetch::fetch_base;
+use crate::fetch::fetch_models;
 use crate::log::Level;
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -102,7 +102,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
             let device = args.device.iter().map(|device| format!("device={device}"));
             let overrides: Vec<String> = device.chain(args.overrides.iter().cloned()).collect();
             let config = temper_train::parse::read(config, &overrides)?;
-            fetch_base(&config.model, terminal)?;
+            fetch_models(&config, terminal)?;
             temper_train::create(config, args.run.as_deref(), &argv)?
         }
         (None, None) => return Err(BadInput::new("give a config, or --resume RUN").into()),

@@ -25,8 +25,6 @@ def measure(bench):
 
     for who in ("temper", "sentence-transformers"):
         section.quality(f"MB a token at {LENGTHS[-1]}, {who}", each(who, LENGTHS[-1]))
-    growth = each("temper", LENGTHS[-1]) / each("temper", LENGTHS[1])
-    section.quality(f"MB a token, temper, {LENGTHS[-1]} / {LENGTHS[1]}", growth)
     return section
 
 

@@ -26,6 +26,12 @@ pub enum Error {
         /// What stands behind the last dot of its name.
         extension: String,
     },
+    /// The extension belongs to no format that examples are written in.
+    #[error("`{}`: examples are written as .jsonl, .csv or .tsv; name the file so", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// A Parquet file under a build that leaves Parquet out.
     #[error("`{}`: this build cannot read Parquet; convert it to .jsonl, or build with the feature `parquet`", path.display())]
     ParquetLeftOut {

@@ -3,21 +3,24 @@
 //! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
 //! [`Dataset`], [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
 //! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`texts`] streams plain texts, [`mod@inspect`]
-//! reports what is in a data set, and [`random`] is the source of every random choice in temper.
+//! reports what is in a data set, [`mining`] and [`bm25`] find negatives in it, [`doctor`] what is wrong with it, and [`random`] is the source of every random choice in temper.
 
 pub mod bad_row;
 pub mod beir;
+pub mod bm25;
 pub mod columns;
 mod content;
 mod convert;
 pub mod corpus;
 mod delimited;
+pub mod doctor;
 pub mod error;
 pub mod example;
 mod exclude;
 mod format;
 pub mod inspect;
 mod jsonl;
+pub mod mining;
 #[cfg(feature = "parquet")]
 mod parquet_rows;
 pub mod random;
@@ -27,6 +30,7 @@ pub mod sampler;
 pub mod split;
 pub mod texts;
 mod usual_names;
+mod write;
 
 pub use bad_row::{BadRow, OnBadRow, Reason};
 pub use beir::read_beir;
@@ -41,3 +45,4 @@ pub use retrieval::Retrieval;
 pub use sampler::{BatchSampler, batch_count, epoch_batches};
 pub use split::hold_out;
 pub use texts::{TextFormat, Texts};
+pub use write::to_bytes;

@@ -1,4 +1,4 @@
-//! Holding out a share of the examples, so that no text stands on both sides.
+//! Holding out shares of the examples, so that no text stands on both sides.
 
 use std::collections::HashMap;
 
@@ -27,6 +27,54 @@ pub fn hold_out(dataset: &Dataset, seed: u64, share: f64, max: usize) -> (Vec<us
         }
     }
     (0..dataset.len()).partition(|&index| !held[index])
+}
+
+/// Divides the examples into a part for each of `shares`, and the rest behind them, each in the order of the file.
+///
+/// Groups stay together as in [`hold_out`]. Of every stratum of labels (each label, or fifths where there are many) a part
+/// has its share, as far as the groups allow.
+pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
+    let (groups, strata) = (groups(dataset), strata(dataset));
+    let mut sizes = vec![0usize; strata.iter().max().map_or(1, |largest| largest + 1)];
+    for stratum in &strata {
+        sizes[*stratum] += 1;
+    }
+    let mut part_of = vec![shares.len(); dataset.len()];
+    let order = permutation(key(seed, "data.split", 0), groups.len());
+    for (part, share) in shares.iter().enumerate() {
+        let mut room: Vec<usize> = sizes.iter().map(|size| (*size as f64 * share).round() as usize).collect();
+        for group in order.iter().map(|group| &groups[*group]) {
+            let mut needed = vec![0; room.len()];
+            for member in group {
+                needed[strata[*member]] += 1;
+            }
+            let fits = needed.iter().zip(&room).all(|(needed, room)| needed <= room);
+            if fits && part_of[group[0]] == shares.len() {
+                for member in group {
+                    part_of[*member] = part;
+                }
+                room.iter_mut().zip(needed).for_each(|(room, needed)| *room -= needed);
+            }
+        }
+    }
+    let of = |part| (0..dataset.len()).filter(|index| part_of[*index] == part).collect();
+    (0..=shares.len()).map(of).collect()
+}
+
+/// Which examples have like labels: each label by itself, or fifths by rank where there are more than so many.
+fn strata(dataset: &Dataset) -> Vec<usize> {
+    const CLASSES: usize = 10;
+    const FIFTHS: usize = 5;
+    let labels: Vec<f32> = dataset.examples.iter().map(|example| example.label.unwrap_or(0.0)).collect();
+    let mut sorted = labels.clone();
+    sorted.sort_by(f32::total_cmp);
+    let mut classes = sorted.clone();
+    classes.dedup();
+    let rank = |label: &f32| match classes.len() {
+        0..=CLASSES => classes.partition_point(|class| class < label),
+        _ => sorted.partition_point(|other| other < label) * FIFTHS / sorted.len(),
+    };
+    labels.iter().map(rank).collect()
 }
 
 /// Examples connected by equal texts, in the order of their first member.
@@ -87,7 +135,48 @@ mod tests {
         assert_ne!(hold_out(&data, 1, 0.1, 9), hold_out(&data, 2, 0.1, 9));
     }
 
+    #[test]
+    fn every_part_has_its_share_of_every_label() {
+        for classes in [2, 40] {
+            let texts: Vec<[String; 2]> = (0..400).map(|i| [format!("a{i}"), format!("p{i}")]).collect();
+            let rows: Vec<Vec<&str>> =
+                texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+            let mut data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            for (index, example) in data.examples.iter_mut().enumerate() {
+                example.label = Some((index * index % classes) as f32);
+            }
+            let divided = parts(&data, 3, &[0.1, 0.2]);
+            let mean = |part: &[usize]| {
+                part.iter().filter_map(|i| data.examples[*i].label).sum::<f32>() / part.len() as f32
+            };
+            let all: Vec<usize> = (0..400).collect();
+            assert!(divided[0].len().abs_diff(40) <= 3 && divided[1].len().abs_diff(80) <= 3);
+            for part in &divided {
+                assert!((mean(part) / mean(&all) - 1.0).abs() < 0.12, "{} {}", mean(part), mean(&all));
+            }
+            assert_eq!(divided, parts(&data, 3, &[0.1, 0.2]));
+            assert_ne!(divided, parts(&data, 4, &[0.1, 0.2]));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn parts_share_no_text(rows in prop::collection::vec((0u8..60, 0u8..60), 0..80), seed: u64) {
+            let texts: Vec<[String; 2]> = rows.iter().map(|(a, b)| [a.to_string(), b.to_string()]).collect();
+            let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+            let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let divided = parts(&data, seed, &[0.2, 0.3]);
+            let mut all: Vec<usize> = divided.iter().flatten().copied().collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..data.len()).collect::<Vec<_>>());
+            let side = |indices: &[usize]| -> HashSet<&str> {
+                indices.iter().flat_map(|&i| data.examples[i].texts.iter().map(String::as_str)).collect()
+            };
+            for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+                prop_assert!(side(&divided[a]).is_disjoint(&side(&divided[b])));
+            }
+        }
+
         #[test]
         fn no_text_stands_on_both_sides(
             rows in prop::collection::vec((0u8..60, 0u8..60), 0..80),

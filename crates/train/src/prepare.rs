@@ -85,7 +85,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
         None => base(config, &dataset, &device, &mut warnings)?,
     };
-    let guide = guide(config, &device)?;
+    let guide = guide(config, &device, &mut files)?;
     let guide_dim = guide.as_ref().map(|guide| guide.contract.dim());
     loss.fits(encoder.contract.full_dim(), guide_dim).map_err(Error::Plan)?;
     if StepOrder::new(&dataset, config).total_steps() == 0 {
@@ -151,10 +151,11 @@ fn base(
     })
 }
 
-/// The loss's guide or teacher.
-fn guide(config: &Config, device: &Device) -> Result<Option<Encoder>, Error> {
+/// The loss's guide or teacher, whose files count as data: another one would teach something else after a resume.
+fn guide(config: &Config, device: &Device, files: &mut Vec<DataFile>) -> Result<Option<Encoder>, Error> {
     let Some(model) = config.loss.guide_model() else { return Ok(None) };
     let folder = reference::find(model, None, &|_| ())?.folder;
+    files.extend(hash_all("guide", &folder)?);
     let loaded = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), device)?;
     Ok(Some(loaded.encoder.for_inference(LinearPrecision::F32)))
 }

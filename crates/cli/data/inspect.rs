@@ -1,4 +1,4 @@
-//! `temper data`: looking at data before training on it.
+//! `temper data inspect`: looking at data before training on it.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -14,22 +14,6 @@ use crate::terminal::Terminal;
 /// Bad rows that are shown.
 const SHOWN_BAD_ROWS: usize = 5;
 
-/// Look at data before training on it
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  temper data inspect train.jsonl
-  temper data inspect train.jsonl --eval dev.jsonl --exclude runs/shop/exclusions.jsonl")]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    Inspect(InspectArgs),
-}
-
 /// Tell what is in data files: columns, lengths, duplicates, bad rows, labels, overlap
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -37,7 +21,7 @@ Examples:
   temper data inspect train.jsonl
   temper data inspect train.jsonl --eval dev.jsonl --model MODEL
   temper data inspect faq.csv --columns anchor=question,positive=answer --json")]
-struct InspectArgs {
+pub struct Args {
     /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -61,13 +45,7 @@ struct InspectArgs {
 }
 
 /// Runs the command.
-pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
-    match args.command {
-        Command::Inspect(args) => inspect(&args, terminal),
-    }
-}
-
-fn inspect(args: &InspectArgs, terminal: &Terminal) -> anyhow::Result<()> {
+pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let options = ReadOptions {
         columns: args.columns.clone().unwrap_or_default(),
         // Bad rows are part of what there is to tell.

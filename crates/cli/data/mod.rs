@@ -1,0 +1,70 @@
+//! `temper data`: data before training on it.
+
+mod convert;
+mod doctor;
+mod inspect;
+mod split;
+
+use std::path::{Path, PathBuf};
+
+use temper_data::{ColumnMap, Dataset, ReadOptions};
+use temper_runs::write_atomic;
+
+use crate::columns;
+use crate::terminal::Terminal;
+
+/// Look at data, divide it and convert it before training on it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper data inspect train.jsonl
+  temper data inspect train.jsonl --eval dev.jsonl --exclude runs/shop/exclusions.jsonl
+  temper data doctor train.jsonl --eval dev.jsonl --model MODEL --cleaned clean.jsonl
+  temper data split faq.csv -o parts/ --dev 0.1 --test 0.1
+  temper data convert faq.csv --columns anchor=question,positive=answer -o faq.jsonl")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Inspect(inspect::Args),
+    Doctor(doctor::Args),
+    Split(split::Args),
+    Convert(convert::Args),
+}
+
+/// Runs the command.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    match args.command {
+        Command::Inspect(args) => inspect::run(&args, terminal),
+        Command::Doctor(args) => doctor::run(&args, terminal),
+        Command::Split(args) => split::run(&args, terminal),
+        Command::Convert(args) => convert::run(&args, terminal),
+    }
+}
+
+/// Which files to read, and how.
+#[derive(clap::Args)]
+struct InputArgs {
+    /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
+    columns: Option<ColumnMap>,
+}
+
+impl InputArgs {
+    /// Reads the files; a bad row is an error.
+    fn read(&self) -> anyhow::Result<Dataset> {
+        let columns = self.columns.clone().unwrap_or_default();
+        Ok(temper_data::read(&self.files, &ReadOptions { columns, ..ReadOptions::default() })?)
+    }
+}
+
+/// Writes some examples in the format that the file's name says.
+fn write(dataset: &Dataset, examples: &[usize], path: &Path) -> anyhow::Result<()> {
+    Ok(write_atomic(path, &temper_data::to_bytes(dataset, examples, path)?)?)
+}

@@ -1,0 +1,330 @@
+//! `temper mine`: hard negatives for pairs.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use temper_data::bm25::Bm25;
+use temper_data::mining::{Candidate, Pool, Rejected, Rules, Sampling};
+use temper_data::{ColumnMap, CorpusColumns, Kind, ReadOptions, random, read_corpus};
+use temper_runs::write_atomic;
+
+use crate::columns;
+use crate::embed::is_special;
+use crate::failure::BadInput;
+use crate::interrupt::Interrupt;
+use crate::model::ReadingArgs;
+use crate::prompt::SidePromptArgs;
+use crate::scorer::Scorer;
+use crate::terminal::Terminal;
+use crate::vectors::VectorArgs;
+
+/// Anchors that are answered together, between two looks for Ctrl-C.
+const TOGETHER: usize = 256;
+
+/// Find hard negatives for pairs: texts close to an anchor that do not belong to it
+///
+/// Every anchor's closest texts are looked at: of all positives, and of a corpus if one is named. Its own positives are
+/// no negatives, and no text that scores too close to them should be, for it may well be an answer that nobody marked:
+/// --relative-margin 0.05 leaves out what scores above 95 % of the positive. What is written trains as it is.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper mine pairs.jsonl --model MODEL --relative-margin 0.05 -o triplets.jsonl
+  temper mine pairs.jsonl --model MODEL --corpus documents.jsonl --range-min 10 --range-max 100 --sampling random
+  temper mine pairs.jsonl --bm25 --num-negatives 5 --format n-tuple > tuples.jsonl")]
+pub struct Args {
+    /// Files of pairs (JSONL, CSV, TSV, Parquet), read as one data set; negatives that they have are left aside
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Score texts by this model
+    #[arg(long, value_name = "MODEL", required_unless_present = "bm25")]
+    model: Option<String>,
+    /// Score texts by the words that they share (BM25) in place of a model
+    #[arg(long, conflicts_with = "model")]
+    bm25: bool,
+    /// More texts to take negatives from: a file, or a folder with corpus.jsonl
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+    /// The field or column of the corpus that holds the texts
+    #[arg(long, value_name = "NAME", requires = "corpus")]
+    field: Option<String>,
+    /// What the columns mean: `anchor=NAME,positive=NAME`
+    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
+    columns: Option<ColumnMap>,
+    /// Negatives of every anchor
+    #[arg(short = 'n', long, value_name = "N", default_value = "3")]
+    num_negatives: usize,
+    /// Skip so many of the closest texts that the other limits leave
+    #[arg(long, value_name = "N", default_value = "0")]
+    range_min: usize,
+    /// Look at so many of the closest texts; as many as are needed when not given, with spare ones where scores are limited
+    #[arg(long, value_name = "N")]
+    range_max: Option<usize>,
+    /// A negative scores at least so much less than the anchor's lowest positive
+    #[arg(long, value_name = "SCORE")]
+    absolute_margin: Option<f32>,
+    /// A negative scores at least so much less than the anchor's lowest positive, as a share of its score: 0.05 is usual
+    #[arg(long, value_name = "SHARE")]
+    relative_margin: Option<f32>,
+    /// A negative scores at most this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    max_score: Option<f32>,
+    /// A negative scores at least this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
+    /// Which of the texts that are left become negatives
+    #[arg(long, value_enum, default_value_t = Take::Top)]
+    sampling: Take,
+    /// Seed of random sampling
+    #[arg(long, value_name = "N", default_value = "42")]
+    seed: u64,
+    /// Rank the positives among the others, as data to judge rerankers by has them (n-tuple only)
+    #[arg(long)]
+    include_positives: bool,
+    /// What a line of the output is
+    #[arg(long, value_enum, default_value_t = Format::Triplet)]
+    format: Format,
+    /// Add `scores`, of the positive and the negatives; in a labelled pair `score` in place of the label
+    #[arg(long)]
+    scores: bool,
+    /// Write here in place of stdout, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    prompts: SidePromptArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    vectors: VectorArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Take {
+    /// Those that score highest.
+    Top,
+    /// Any, by seed.
+    Random,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// `anchor`, `positive`, `negative`: a line for each negative.
+    Triplet,
+    /// `anchor`, `positive`, `negative_1`, ...: a line for each pair; anchors with too few negatives are left out.
+    NTuple,
+    /// `sentence1`, `sentence2`, `label`: 1 for a positive, 0 for a negative.
+    LabeledPair,
+}
+
+/// Runs the command.
+pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let rules = args.rules()?;
+    let pool = args.pool(terminal)?;
+    let interrupt = Interrupt::listen()?;
+    let scorer = args.scorer(&pool, &interrupt, terminal)?;
+    let mined = mine(&args, &rules, &pool, &scorer, &interrupt, terminal)?;
+    interrupt.no_longer_wait();
+    args.write(&mined.lines)?;
+    terminal.note(mined.told(&pool, &rules));
+    Ok(())
+}
+
+impl Args {
+    fn rules(&self) -> anyhow::Result<Rules> {
+        let rules = Rules {
+            count: self.num_negatives,
+            range_min: self.range_min,
+            range_max: self.range_max,
+            absolute_margin: self.absolute_margin,
+            relative_margin: self.relative_margin,
+            max_score: self.max_score,
+            min_score: self.min_score,
+            sampling: match self.sampling {
+                Take::Top => Sampling::Top,
+                Take::Random => Sampling::Random,
+            },
+            include_positives: self.include_positives,
+        };
+        rules.check().map_err(BadInput::new)?;
+        if self.include_positives && self.format != Format::NTuple {
+            let problem = "--include-positives keeps a ranking, which only --format n-tuple can hold";
+            return Err(BadInput::new(problem).into());
+        }
+        Ok(rules)
+    }
+
+    fn pool(&self, terminal: &Terminal) -> anyhow::Result<Pool> {
+        let options =
+            ReadOptions { columns: self.columns.clone().unwrap_or_default(), ..ReadOptions::default() };
+        let dataset = temper_data::read(&self.files, &options)?;
+        if dataset.kind == Kind::Scored {
+            let problem = format!("`{}` holds scored pairs, which say no positives", self.files[0].display());
+            let hint = "name the two columns alone: --columns anchor=NAME,positive=NAME";
+            return Err(BadInput::new(problem).hint(hint).into());
+        }
+        let corpus = match &self.corpus {
+            Some(path) => read_corpus(path, CorpusColumns { field: self.field.as_deref(), id: None })?,
+            None => Vec::new(),
+        };
+        let pool = Pool::new(&dataset, corpus.into_iter().map(|document| document.text));
+        let (anchors, texts) = (pool.anchors.len(), pool.texts.len());
+        terminal.note(format!("{} pairs: {anchors} anchors, {texts} texts to choose from", dataset.len()));
+        Ok(pool)
+    }
+
+    fn scorer(&self, pool: &Pool, interrupt: &Interrupt, terminal: &Terminal) -> anyhow::Result<Scorer> {
+        let Some(model) = &self.model else { return Ok(Scorer::Words(Bm25::new(&pool.texts))) };
+        let opened = self.reading.open(model, terminal)?;
+        Scorer::embed(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)
+    }
+
+    fn write(&self, lines: &[u8]) -> anyhow::Result<()> {
+        let Some(path) = &self.output else {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            out.write_all(lines)?;
+            return Ok(out.flush()?);
+        };
+        let failed = || format!("failed to write `{}`", path.display());
+        if is_special(path) {
+            File::create(path).and_then(|mut file| file.write_all(lines)).with_context(failed)
+        } else {
+            write_atomic(path, lines).with_context(failed)
+        }
+    }
+
+    /// The lines of one anchor: its positives with their scores, and what was chosen.
+    fn lines(
+        &self,
+        pool: &Pool,
+        anchor: usize,
+        positives: &[Candidate],
+        negatives: &[Candidate],
+    ) -> Vec<Value> {
+        let text = |candidate: &Candidate| Value::from(pool.texts[candidate.text].as_str());
+        let line = |fields: Vec<(String, Value)>| Value::Object(fields.into_iter().collect());
+        let field = |name: &str, value: Value| (name.to_owned(), value);
+        let pair = |positive: &Candidate| {
+            let anchor = Value::from(pool.anchors[anchor].as_str());
+            vec![field("anchor", anchor), field("positive", text(positive))]
+        };
+        let scores = |positive: &Candidate, negatives: &[Candidate]| {
+            let all = [positive].into_iter().chain(negatives).map(|candidate| candidate.score);
+            self.scores.then(|| field("scores", all.collect::<Vec<_>>().into()))
+        };
+        let triplet = |positive: &Candidate, negative: &Candidate| {
+            let mut fields = pair(positive);
+            fields.push(field("negative", text(negative)));
+            fields.extend(scores(positive, std::slice::from_ref(negative)));
+            line(fields)
+        };
+        let tuple = |positive: &Candidate| {
+            let mut fields = pair(positive);
+            let numbered = (1..).zip(negatives);
+            fields.extend(numbered.map(|(number, negative)| (format!("negative_{number}"), text(negative))));
+            fields.extend(scores(positive, negatives));
+            line(fields)
+        };
+        let labelled = |label: u8| {
+            move |candidate: &Candidate| {
+                let (key, value) = if self.scores {
+                    ("score", Value::from(candidate.score))
+                } else {
+                    ("label", label.into())
+                };
+                json!({"sentence1": pool.anchors[anchor], "sentence2": pool.texts[candidate.text], (key): value})
+            }
+        };
+        match self.format {
+            Format::Triplet => {
+                let of = |positive| negatives.iter().map(move |negative| triplet(positive, negative));
+                positives.iter().flat_map(of).collect()
+            }
+            Format::NTuple if negatives.len() < self.num_negatives => Vec::new(),
+            Format::NTuple => positives.iter().map(tuple).collect(),
+            Format::LabeledPair => {
+                let positives = positives.iter().map(labelled(1));
+                positives.chain(negatives.iter().map(labelled(0))).collect()
+            }
+        }
+    }
+}
+
+/// What was found.
+#[derive(Default)]
+struct Mined {
+    /// JSONL.
+    lines: Vec<u8>,
+    rows: usize,
+    rejected: Rejected,
+    /// Anchors with fewer negatives than asked for, and those of them with none.
+    short: [usize; 2],
+}
+
+fn mine(
+    args: &Args,
+    rules: &Rules,
+    pool: &Pool,
+    scorer: &Scorer,
+    interrupt: &Interrupt,
+    terminal: &Terminal,
+) -> anyhow::Result<Mined> {
+    let (most, count) = (pool.most_own(), pool.anchors.len());
+    let key = random::key(args.seed, "mine", 0);
+    let bar = terminal.progress("mining", Some(count));
+    let mut mined = Mined::default();
+    for first in (0..count).step_by(TOGETHER) {
+        interrupt.check()?;
+        let anchors = first..(first + TOGETHER).min(count);
+        let scored = scorer.score(pool, anchors.clone(), rules.depth(most));
+        for (anchor, (positives, closest)) in anchors.clone().zip(scored) {
+            let lowest = positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
+            let key = random::uniform_u64(key, anchor as u64);
+            let negatives = rules.choose(&closest, &pool.own(anchor), lowest, most, key, &mut mined.rejected);
+            mined.short[0] += usize::from(negatives.len() < rules.count);
+            mined.short[1] += usize::from(negatives.is_empty());
+            for line in args.lines(pool, anchor, &positives, &negatives) {
+                serde_json::to_writer(&mut mined.lines, &line)?;
+                mined.lines.push(b'\n');
+                mined.rows += 1;
+            }
+        }
+        bar.inc(anchors.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(mined)
+}
+
+impl Mined {
+    fn told(&self, pool: &Pool, rules: &Rules) -> String {
+        let Rejected { candidates, own, absolute_margin, relative_margin, max_score, min_score } =
+            self.rejected;
+        let limits = [
+            (own, "positives of the anchor, or the same text"),
+            (absolute_margin, "within the absolute margin of the positive"),
+            (relative_margin, "within the relative margin of the positive"),
+            (max_score, "above the highest score"),
+            (min_score, "below the lowest score"),
+        ];
+        let share = |count: usize| 100.0 * count as f64 / candidates.max(1) as f64;
+        let limits: Vec<String> = limits
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("\n  {count} rejected ({:.1} %): {why}", share(*count)))
+            .collect();
+        let limits = limits.concat();
+        let [short, none] = self.short;
+        let short = match short {
+            0 => String::new(),
+            _ => format!(
+                "\n  {short} of {} anchors have fewer than {} negatives, {none} none; a larger --range-max or wider limits \
+                 find more",
+                pool.anchors.len(),
+                rules.count
+            ),
+        };
+        format!("{} lines; {candidates} candidates were looked at{limits}{short}", self.rows)
+    }
+}
