@@ -29,7 +29,7 @@ pub(crate) struct Kernels {
     /// Largest magnitude of a quantised weight. AVX2 adds two products in 16 bits, which holds 2 * 255 * 63 but not
     /// 2 * 255 * 127.
     pub(crate) largest_weight: f32,
-    /// Products of pairs of bytes below which one thread is faster than two: some 40 us.
+    /// Products of pairs of bytes below which one thread is faster than two: 10 to 30 us.
     pub(crate) serial: usize,
     /// By height less one.
     rows: &'static [Kernel],
@@ -191,7 +191,7 @@ mod x86 {
         const LANES: usize = 16;
         const ROWS: usize = 12;
         const LARGEST_WEIGHT: f32 = 127.0;
-        const SERIAL: usize = 1 << 23;
+        const SERIAL: usize = 1 << 20;
         type Bytes = __m512i;
 
         #[inline(always)]
@@ -228,7 +228,7 @@ mod x86 {
         const LANES: usize = 8;
         const ROWS: usize = 4;
         const LARGEST_WEIGHT: f32 = 63.0;
-        const SERIAL: usize = 1 << 21;
+        const SERIAL: usize = 1 << 20;
         type Bytes = __m256i;
 
         #[inline(always)]
