@@ -1,4 +1,9 @@
 //! Every supported loss against the reference's value and gradients.
+//!
+//! `TEMPER_LOSSES_TABLE=crates/train/LOSSES.md` keeps what was found.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
@@ -14,19 +19,49 @@ fn golden_losses() {
     let tensors = Tensors::read(&folder.join("losses.safetensors"));
     let text = std::fs::read(folder.join("losses.json")).unwrap();
     let cases: Value = serde_json::from_slice(&text).unwrap();
-    let mut checked = 0;
+    let mut table: BTreeMap<&str, (usize, f64, f64)> = BTreeMap::new();
     for case in cases["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
         match loss(case) {
-            Ok(loss) => check(name, case, loss, &tensors),
+            Ok(loss) => {
+                let (value, gradient) = check(name, case, loss, &tensors);
+                let row = table.entry(case["loss"].as_str().unwrap()).or_default();
+                *row = (row.0 + 1, row.1.max(value), row.2.max(gradient));
+            }
             Err(what) => {
-                golden::leave_out(name, &what, golden::UNSUPPORTED_LOSSES);
-                continue;
+                golden::leave_out(name, &what, &golden::UNSUPPORTED_LOSSES);
             }
         }
-        checked += 1;
     }
-    assert!(checked > 0);
+    assert!(!table.is_empty());
+    if let Some(path) = std::env::var_os("TEMPER_LOSSES_TABLE") {
+        std::fs::write(path, markdown(&table)).unwrap();
+    }
+}
+
+/// The table for the docs.
+fn markdown(table: &BTreeMap<&str, (usize, f64, f64)>) -> String {
+    let mut text = "\
+# Losses beside the reference
+
+Made by `TEMPER_LOSSES_TABLE=$PWD/crates/train/LOSSES.md cargo test --release --test all golden_losses`: for each loss of
+sentence-transformers the cases that temper computes from the same vectors, the largest difference of the value, and the
+largest difference of a gradient as a share of its largest entry. README.md says what each is called in a config.
+
+| reference | cases | value | gradient |
+|---|---:|---:|---:|
+"
+    .to_owned();
+    for (class, (cases, value, gradient)) in table {
+        writeln!(text, "| `{class}` | {cases} | {value:.1e} | {gradient:.1e} |").unwrap();
+    }
+    writeln!(
+        text,
+        "\nNot there yet: {}.",
+        golden::UNSUPPORTED_LOSSES.map(|name| format!("`{name}`")).join(", ")
+    )
+    .unwrap();
+    text
 }
 
 /// The loss a case describes, or what of it temper does not have. Parameters have the names of a config, mostly.
@@ -128,7 +163,8 @@ fn margins(shape: &[usize], labels: Vec<f32>, negatives: usize) -> Tensor<2> {
     if given == negatives { labels } else { labels.clone().narrow(1, 0, 1) - labels.narrow(1, 1, negatives) }
 }
 
-fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
+/// The differences of the value, and of the gradients as a share of their largest entry.
+fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) {
     let device = golden::device();
     let columns: Vec<Tensor<2>> = case["inputs"]
         .as_array()
@@ -164,15 +200,17 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) {
     let tolerance = 1e-5 * expected.abs().max(1.0);
     assert!((found - expected).abs() <= tolerance, "{name}: value {found}, reference {expected}");
 
-    let gradients = value.backward();
+    let (gradients, mut worst) = (value.backward(), 0.0f64);
     for (index, column) in columns.iter().enumerate() {
         let (_, expected) = tensors.f32(&format!("{name}/grad{index}"));
         let found: Vec<f32> = column.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
         let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         let difference = golden::max_difference(&found, &expected);
         assert!(
-            difference <= 2e-5 * largest,
+            difference <= 2e-5 * golden::slack() as f32 * largest,
             "{name}: gradient {index} differs by {difference} of {largest}"
         );
+        worst = worst.max(f64::from(difference / largest.max(f32::MIN_POSITIVE)));
     }
+    ((found - expected).abs(), worst)
 }

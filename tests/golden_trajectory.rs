@@ -167,6 +167,7 @@ fn train_config(golden: &Value) -> TrainConfig {
 
 fn close(what: &str, found: f64, expected: &Value, tolerance: f64, relative: bool) {
     let expected = expected.as_f64().unwrap();
+    let tolerance = tolerance * golden::slack();
     let bound = if relative { tolerance * expected.abs() } else { tolerance };
     assert!((found - expected).abs() <= bound, "{what}: {found}, reference {expected}");
 }
