@@ -102,3 +102,17 @@ fn with_a_model_the_doctor_sees_pairs_that_do_not_fit() {
             .contains("--rank")
     );
 }
+
+#[test]
+fn a_bad_row_ends_the_command_or_is_left_out_and_told() {
+    let place = Place::new();
+    place.write("bad.jsonl", "{\"anchor\": \"a b\", \"positive\": \"c d\"}\n{\"anchor\": \"a\"}\n");
+    for command in [&["data", "doctor"][..], &["data", "convert", "-o", "out.jsonl"], &["mine", "--bm25"]] {
+        let errors = place.refused(&[command, &["bad.jsonl"]].concat());
+        assert!(errors.contains("bad.jsonl:2") && errors.contains("--skip-bad-rows"), "{errors}");
+        let output = place.run(&[command, &["bad.jsonl", "--skip-bad-rows"]].concat());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && told.contains("bad rows left out: 1"), "{told}");
+    }
+    assert!(place.refused(&["data", "doctor", "bad.jsonl", "--limits", "none.toml"]).contains("none.toml"));
+}

@@ -16,6 +16,7 @@ mod failure;
 mod fetch;
 mod info;
 mod init;
+mod input;
 mod interrupt;
 mod log;
 mod man;

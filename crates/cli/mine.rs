@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use temper_data::bm25::Bm25;
 use temper_data::mining::{Candidate, Pool, Rejected, Rules, Sampling};
-use temper_data::{ColumnMap, CorpusColumns, Kind, ReadOptions, random, read_corpus};
+use temper_data::{CorpusColumns, Kind, random, read_corpus};
 use temper_runs::write_atomic;
 
-use crate::columns;
 use crate::embed::is_special;
 use crate::failure::BadInput;
+use crate::input::InputArgs;
 use crate::interrupt::Interrupt;
 use crate::model::ReadingArgs;
 use crate::prompt::SidePromptArgs;
@@ -28,7 +28,8 @@ const TOGETHER: usize = 256;
 ///
 /// Every anchor's closest texts are looked at: of all positives, and of a corpus if one is named. Its own positives are
 /// no negatives, and no text that scores too close to them should be, for it may well be an answer that nobody marked:
-/// --relative-margin 0.05 leaves out what scores above 95 % of the positive. What is written trains as it is.
+/// --relative-margin 0.05 leaves out what scores above 95 % of the positive. Negatives that the files have are left aside. What
+/// is written trains as it is.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,9 +37,8 @@ Examples:
   temper mine pairs.jsonl --model MODEL --corpus documents.jsonl --range-min 10 --range-max 100 --sampling random
   temper mine pairs.jsonl --bm25 --num-negatives 5 --format n-tuple > tuples.jsonl")]
 pub struct Args {
-    /// Files of pairs (JSONL, CSV, TSV, Parquet), read as one data set; negatives that they have are left aside
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
     /// Score texts by this model
     #[arg(long, value_name = "MODEL", required_unless_present = "bm25")]
     model: Option<String>,
@@ -51,9 +51,6 @@ pub struct Args {
     /// The field or column of the corpus that holds the texts
     #[arg(long, value_name = "NAME", requires = "corpus")]
     field: Option<String>,
-    /// What the columns mean: `anchor=NAME,positive=NAME`
-    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
-    columns: Option<ColumnMap>,
     /// Negatives of every anchor
     #[arg(short = 'n', long, value_name = "N", default_value = "3")]
     num_negatives: usize,
@@ -157,11 +154,10 @@ impl Args {
     }
 
     fn pool(&self, terminal: &Terminal) -> anyhow::Result<Pool> {
-        let options =
-            ReadOptions { columns: self.columns.clone().unwrap_or_default(), ..ReadOptions::default() };
-        let dataset = temper_data::read(&self.files, &options)?;
+        let dataset = self.input.read(terminal)?;
         if dataset.kind == Kind::Scored {
-            let problem = format!("`{}` holds scored pairs, which say no positives", self.files[0].display());
+            let problem =
+                format!("`{}` holds scored pairs, which say no positives", self.input.files[0].display());
             let hint = "name the two columns alone: --columns anchor=NAME,positive=NAME";
             return Err(BadInput::new(problem).hint(hint).into());
         }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{InputArgs, write};
+use super::write;
 use crate::failure::BadInput;
+use crate::input::InputArgs;
 use crate::terminal::Terminal;
 
 /// Write data files as one JSONL, CSV or TSV file with the usual column names
@@ -33,7 +34,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
             .hint("name another file with -o, or replace it with --force")
             .into());
     }
-    let dataset = args.input.read()?;
+    let dataset = args.input.read(terminal)?;
     let all: Vec<usize> = (0..dataset.len()).collect();
     write(&dataset, &all, &args.output)?;
     terminal.note(format!("{} {} in `{}`", dataset.len(), dataset.kind.name(), args.output.display()));

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 use temper_data::doctor::{Check, Finding, diagnose, place};
 use temper_data::mining::{Candidate, Pool};
 use temper_data::{Dataset, Kind};
 use temper_runs::write_atomic;
 
-use super::{InputArgs, write};
+use super::write;
 use crate::failure::{BadInput, Quit};
+use crate::input::InputArgs;
 use crate::interrupt::Interrupt;
 use crate::model::{Opened, ReadingArgs};
 use crate::prompt::SidePromptArgs;
@@ -97,13 +97,9 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     if !(1..=LOOKED_AT).contains(&args.rank) {
         return Err(BadInput::new(format!("--rank is {}, expected 1 to {LOOKED_AT}", args.rank)).into());
     }
-    let dataset = args.input.read()?;
-    let evaluation = if args.eval.is_empty() {
-        None
-    } else {
-        let eval = InputArgs { files: args.eval.clone(), columns: args.input.columns.clone() };
-        Some(eval.read()?)
-    };
+    let dataset = args.input.read(terminal)?;
+    let evaluation =
+        if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
     let findings = diagnose(&dataset, evaluation.as_ref());
     let mut diagnosis = Diagnosis { dataset, findings, in_batch: None };
     if let Some(model) = &args.model {
@@ -139,8 +135,8 @@ impl Args {
     fn limits(&self) -> anyhow::Result<BTreeMap<Check, f64>> {
         let Some(path) = &self.limits else { return Ok(BTreeMap::new()) };
         let named = path.display();
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("failed to read the limits `{named}`"))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| BadInput::new(format!("failed to read the limits `{named}`: {error}")))?;
         let shares: BTreeMap<String, f64> = toml_edit::de::from_str(&text).map_err(|error| {
             BadInput::new(format!("`{named}`: {}", error.message())).hint("a line has `leak = 0.01`")
         })?;

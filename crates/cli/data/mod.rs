@@ -5,12 +5,11 @@ mod doctor;
 mod inspect;
 mod split;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use temper_data::{ColumnMap, Dataset, ReadOptions};
+use temper_data::Dataset;
 use temper_runs::write_atomic;
 
-use crate::columns;
 use crate::terminal::Terminal;
 
 /// Look at data, divide it and convert it before training on it
@@ -42,25 +41,6 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(&args, terminal),
         Command::Split(args) => split::run(&args, terminal),
         Command::Convert(args) => convert::run(&args, terminal),
-    }
-}
-
-/// Which files to read, and how.
-#[derive(clap::Args)]
-struct InputArgs {
-    /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
-    #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
-    columns: Option<ColumnMap>,
-}
-
-impl InputArgs {
-    /// Reads the files; a bad row is an error.
-    fn read(&self) -> anyhow::Result<Dataset> {
-        let columns = self.columns.clone().unwrap_or_default();
-        Ok(temper_data::read(&self.files, &ReadOptions { columns, ..ReadOptions::default() })?)
     }
 }
 

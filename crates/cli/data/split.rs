@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use temper_data::split::parts;
 
-use super::{InputArgs, write};
+use super::write;
 use crate::failure::BadInput;
+use crate::input::InputArgs;
 use crate::terminal::Terminal;
 
 /// Divide data into train, dev and test parts that share no text
@@ -42,7 +43,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         let problem = format!("--dev {} and --test {} leave no parts", args.dev, args.test);
         return Err(BadInput::new(problem).hint("shares lie between 0 and 1, and together below 1").into());
     }
-    let dataset = args.input.read()?;
+    let dataset = args.input.read(terminal)?;
     let divided = parts(&dataset, args.seed, &[args.dev, args.test]);
     let named: Vec<_> = ["dev", "test", "train"]
         .into_iter()

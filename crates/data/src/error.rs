@@ -138,7 +138,7 @@ pub enum Error {
         second_kind: &'static str,
     },
     /// Rows that can't become examples.
-    #[error("{}; correct {}, or leave {} out with `data.on_bad_row = \"skip\"`", shown(first, *count),
+    #[error("{}; correct {}, or leave {} out with `data.on_bad_row = \"skip\"` (`--skip-bad-rows` where there is no config)", shown(first, *count),
         if *count == 1 { "it" } else { "them" }, if *count == 1 { "it" } else { "them" })]
     BadRows {
         /// The first few of them.

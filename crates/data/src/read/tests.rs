@@ -94,7 +94,7 @@ fn bad_rows_are_refused_with_place_and_remedy() {
         "3 bad rows: x.jsonl:2: invalid JSON: EOF while parsing an object at character 14; \
          x.jsonl:3: column `positive`: empty text; \
          x.jsonl:4: not UTF-8 near byte 96 of the file (convert it with `iconv -f latin1 -t utf-8`); \
-         correct them, or leave them out with `data.on_bad_row = \"skip\"`"
+         correct them, or leave them out with `data.on_bad_row = \"skip\"` (`--skip-bad-rows` where there is no config)"
     );
     let data = Folder::new(&[("x.jsonl", rows)]).read(&["x.jsonl"], &skipping()).unwrap();
     assert_eq!((data.len(), data.skipped.len(), data.files[0].rows), (1, 3, 4));
