@@ -23,14 +23,7 @@ pub const UNSUPPORTED_LOSSES: [&str; 5] = [
 ];
 
 /// Evaluators and utilities that temper does not have yet.
-pub const UNSUPPORTED_EVALUATORS: &[&str] = &[
-    "ParaphraseMiningEvaluator",
-    "RerankingEvaluator",
-    "quantize_embeddings",
-    "util.community_detection",
-    "util.paraphrase_mining_embeddings",
-    "util.semantic_search",
-];
+pub const UNSUPPORTED_EVALUATORS: &[&str] = &[];
 
 /// Says that a case is left out, which must be for something that is listed.
 pub fn leave_out(case: &str, what: &str, listed: &[&str]) {

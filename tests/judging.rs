@@ -129,3 +129,50 @@ fn every_evaluation_tells_similarities_and_the_worst_queries() {
     let text = place.ok(&["eval", "r@2", "dev.jsonl", "--worst", "1"]);
     assert_eq!(text.matches("rank ").count(), 1, "{text}");
 }
+
+const RERANKING: &str = "{\"query\": \"a cat\", \"positive\": [\"a cat\", \"a kitten\"], \"negative\": [\"rain\"]}\n\
+                         {\"query\": \"rain\", \"positive\": [\"rain\"], \"negative\": [\"a cat\", \"the sun\"]}\n";
+const MINING: &str = "{\"id\": \"a\", \"text\": \"a cat\", \"duplicates\": [\"c\"]}\n{\"id\": \"b\", \"text\": \"rain\"}\n\
+                      {\"id\": \"c\", \"text\": \"a cat\"}\n";
+
+#[test]
+fn rows_with_lists_are_reranking_and_rows_with_duplicates_paraphrase_mining() {
+    let place = Place::new();
+    let model = model("bert-mean-norm");
+    place.write("ask.jsonl", RERANKING);
+    place.write("mine.jsonl", MINING);
+    let lines = place.ok(&["eval", &model, "ask.jsonl", "mine.jsonl", "--json"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["task"], &lines[0]["metric"]), (&json!("reranking"), &json!("ndcg@10")));
+    assert_eq!(lines[0]["scores"]["mrr@10"], 1.0, "a text itself is closest");
+    assert_eq!(
+        (&lines[1]["task"], &lines[1]["metric"]),
+        (&json!("paraphrase_mining"), &json!("average_precision"))
+    );
+    assert_eq!(lines[1]["scores"]["f1"], 1.0);
+    let table = place.ok(&["eval", &model, "mine.jsonl"]);
+    assert!(table.contains("3 texts, 1 pairs of duplicates: average_precision 1.0000"), "{table}");
+
+    place.write("mine.jsonl", MINING.replace("[\"c\"]", "[\"c\", \"x\"]"));
+    assert!(
+        place
+            .refused(&["eval", &model, "mine.jsonl"])
+            .contains("mine.jsonl:1: column `duplicates`: the id `x`")
+    );
+    let skipped = place.run(&["eval", &model, "mine.jsonl", "--skip-bad-rows"]);
+    assert!(
+        String::from_utf8_lossy(&skipped.stderr)
+            .contains("warning: bad rows left out: 1; the first: mine.jsonl:1")
+    );
+    assert!(text_of(&skipped).contains("average_precision 1.0000"));
+}
+
+#[test]
+fn a_run_is_judged_by_reranking_and_paraphrase_mining_too() {
+    let place = place(&[]);
+    place.write("ask.jsonl", RERANKING);
+    place.write("mine.jsonl", MINING);
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "data.eval=[\"ask.jsonl\", \"mine.jsonl\"]"]);
+    let scores = &events(&place, "evaluated")[0]["scores"];
+    assert!(scores["ask_ndcg@10"].is_f64() && scores["mine_average_precision"].is_f64(), "{scores}");
+}

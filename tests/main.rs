@@ -21,6 +21,7 @@ mod hub;
 mod hub_server;
 mod judging;
 mod mining;
+mod near_texts;
 mod place;
 mod resume;
 mod runs;

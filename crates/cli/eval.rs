@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use temper_data::{ColumnMap, OnBadRow, ReadOptions};
-use temper_eval::{Prompts, Scores, Task};
+use temper_data::{ColumnMap, ExcludedPairs, OnBadRow, ReadOptions};
+use temper_eval::{Prompts, Reading, Scores, Task};
 use temper_runs::WorstQuery;
 
 use crate::columns;
@@ -19,7 +19,8 @@ use crate::terminal::Terminal;
 ///
 /// The data decides what is measured: pairs are retrieval over the distinct positives, triplets triplet accuracy,
 /// scored pairs STS or, where every label is 0 or 1, pair classification; a BEIR folder (corpus.jsonl, queries.jsonl,
-/// qrels/) is retrieval.
+/// qrels/) is retrieval. Rows {query, positive: [..], negative: [..]} are reranking, rows {id, text, duplicates: [id, ..]}
+/// paraphrase mining.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -64,13 +65,20 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         on_bad_row: if args.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::Refuse },
         ..ReadOptions::default()
     };
-    let read = |path: &PathBuf| Task::read(path, &options, args.split.as_deref());
-    let tasks = args.data.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let reading = Reading { options, split: args.split.as_deref() };
+    let read = |path: &PathBuf| {
+        let read = reading.read(path, &mut ExcludedPairs::default())?;
+        if let Some(first) = read.skipped.first() {
+            terminal.warn(format!("bad rows left out: {}; the first: {first}", read.skipped.len()));
+        }
+        anyhow::Ok(read.task)
+    };
+    let tasks = args.data.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let opened = args.precision.prepare(args.model.open(terminal)?)?;
     let fingerprint = args.json.then(|| opened.encoder.fingerprint());
     for (path, task) in args.data.iter().zip(&tasks) {
         let prompts = args.prompts.of(&opened, task)?;
-        let bar = terminal.progress("embedding", Some(task.size()));
+        let bar = terminal.progress("judging", Some(task.work()));
         let judgement = task.judge(&opened.encoder, &prompts, &mut |done| bar.inc(done as u64))?;
         let (scores, worst) = (&judgement.scores, task.worst_queries(&judgement, args.worst));
         bar.finish_and_clear();
@@ -135,9 +143,11 @@ fn one_line(text: &str) -> String {
     line
 }
 
+/// The measures that a score's name may have, and what stands over those without one.
+const MEASURES: [&str; 6] = ["cosine", "dot", "euclidean", "manhattan", "max", "score"];
+
 /// Metrics down, measures across.
 fn scores_table(scores: &Scores) -> String {
-    const MEASURES: [&str; 5] = ["cosine", "dot", "euclidean", "manhattan", "max"];
     let mut cells: BTreeMap<&str, BTreeMap<&str, f64>> = BTreeMap::new();
     for (name, score) in scores {
         let (metric, measure) = split(name);
@@ -155,10 +165,13 @@ fn scores_table(scores: &Scores) -> String {
     table(header, rows, 1)
 }
 
-/// Metric and measure of a score's name; the reference puts the measure first or last.
+/// Metric and measure of a score's name; the reference puts the measure first, last, or nowhere.
 fn split(name: &str) -> (&str, &str) {
-    let (first, last) = name.split_once('_').unwrap_or((name, ""));
-    if matches!(first, "pearson" | "spearman") { (first, last) } else { (last, first) }
+    match name.split_once('_') {
+        Some((measure, metric)) if MEASURES.contains(&measure) => (metric, measure),
+        Some((metric, measure)) if MEASURES.contains(&measure) => (metric, measure),
+        _ => (name, "score"),
+    }
 }
 
 /// A key that sorts `@10` behind `@5`.
@@ -176,6 +189,8 @@ mod tests {
         assert_eq!(split("cosine_accuracy@10"), ("accuracy@10", "cosine"));
         assert_eq!(split("spearman_max"), ("spearman", "max"));
         assert_eq!(split("max_f1_threshold"), ("f1_threshold", "max"));
+        assert_eq!(split("average_precision"), ("average_precision", "score"));
+        assert_eq!(split("map"), ("map", "score"));
     }
 
     #[test]

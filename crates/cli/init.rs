@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use temper_data::{ColumnMap, Dataset, Kind, ReadOptions};
+use temper_data::{ColumnMap, Dataset, ExcludedPairs, Kind, ReadOptions};
 use temper_encoder::reference::Found;
 
 use crate::columns;
@@ -60,11 +60,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let config = temper_train::parse::parse(&path, &text, &[])
         .context("this is a bug: init wrote a config it cannot read")?;
     for path in &config.data.eval {
-        if path.is_dir() {
-            temper_data::read_beir(path, None)?;
-        } else {
-            temper_train::read_judged(&config, path)?;
-        }
+        temper_train::read_task(&config, path, &mut ExcludedPairs::default())?;
     }
     match &args.output {
         None => terminal.print(text.trim_end())?,

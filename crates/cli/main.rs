@@ -4,11 +4,13 @@ mod ahead;
 mod bugs;
 mod cache;
 mod columns;
+mod communities;
 mod completions;
 mod config;
 mod data;
 mod devices;
 mod display;
+mod documents;
 mod embed;
 mod eval;
 mod export;
@@ -22,6 +24,7 @@ mod log;
 mod man;
 mod mine;
 mod model;
+mod paraphrases;
 mod pieces;
 mod plain;
 mod prompt;
@@ -104,6 +107,8 @@ commands! {
     Embed => embed,
     Search => search,
     Similarity => similarity,
+    Paraphrases => paraphrases,
+    Communities => communities,
     Eval => eval,
     Export => export,
     Info => info,

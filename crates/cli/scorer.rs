@@ -50,9 +50,8 @@ impl Scorer {
     pub fn score(&self, pool: &Pool, anchors: Range<usize>, depth: usize) -> Vec<Scored> {
         match self {
             Self::Vectors { anchors: all, texts, similarity } => {
-                let some = all.values[anchors.start * all.dim..anchors.end * all.dim].to_vec();
-                let some = Embeddings { dim: all.dim, values: some };
-                let (queries, corpus) = (similarity.prepare(&some), similarity.prepare(texts));
+                let (all, corpus) = (similarity.prepare(all), similarity.prepare(texts));
+                let queries = all.slice(anchors.clone());
                 let hits = top_k(&corpus, &queries, depth);
                 let candidate = |text, score| Candidate { text, score };
                 let scored = |(at, hits): (usize, Vec<Hit>)| {

@@ -86,6 +86,14 @@ pub enum Reason {
         /// The label as written.
         found: String,
     },
+    /// An id that does not name one row.
+    #[error("the id `{found}` {problem}")]
+    BadId {
+        /// The id.
+        found: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A label outside the range that the loss or evaluator can use.
     #[error("label {found} is outside {low}..={high}")]
     LabelOutOfRange {

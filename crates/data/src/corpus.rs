@@ -10,7 +10,7 @@ use crate::format::{Cells, Format, Rows};
 use crate::texts::{TextFormat, Texts, bad_text, choose_field, text_of};
 
 /// Names of columns that identify a row, the first that there is counts.
-const ID_NAMES: [&str; 2] = ["_id", "id"];
+pub(crate) const ID_NAMES: [&str; 2] = ["_id", "id"];
 
 /// A text of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Chosen {
     }
 }
 
-fn id_of(cells: &Cells, column: &str) -> Result<String, Fault> {
+pub(crate) fn id_of(cells: &Cells, column: &str) -> Result<String, Fault> {
     match cells.get(column) {
         Some(Value::String(id)) => Ok(id.clone()),
         Some(Value::Number(id)) => Ok(id.to_string()),

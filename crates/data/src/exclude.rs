@@ -45,7 +45,7 @@ impl ExcludedPairs {
     }
 
     /// Whether the pair is to be left out.
-    fn meets(&mut self, anchor: &str, positive: &str) -> bool {
+    pub(crate) fn meets(&mut self, anchor: &str, positive: &str) -> bool {
         match self.met.get_mut(anchor).and_then(|positives| positives.get_mut(positive)) {
             Some(met) => {
                 *met = true;

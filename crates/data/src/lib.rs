@@ -2,7 +2,8 @@
 //!
 //! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
 //! [`Dataset`], [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
-//! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`texts`] streams plain texts, [`mod@inspect`]
+//! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`Reranking`] and [`TextsWithDuplicates`] what the tasks
+//! of these names are, [`texts`] streams plain texts, [`mod@inspect`]
 //! reports what is in a data set, [`mining`] and [`bm25`] find negatives in it, [`doctor`] what is wrong with it, and [`random`] is the source of every random choice in temper.
 
 pub mod bad_row;
@@ -14,6 +15,7 @@ mod convert;
 pub mod corpus;
 mod delimited;
 pub mod doctor;
+mod duplicates;
 pub mod error;
 pub mod example;
 mod exclude;
@@ -25,6 +27,7 @@ pub mod mining;
 mod parquet_rows;
 pub mod random;
 pub mod read;
+mod reranking;
 pub mod retrieval;
 pub mod sampler;
 pub mod split;
@@ -36,11 +39,13 @@ pub use bad_row::{BadRow, OnBadRow, Reason};
 pub use beir::read_beir;
 pub use columns::ColumnMap;
 pub use corpus::{CorpusColumns, Document, read_corpus};
+pub use duplicates::{TextsWithDuplicates, read_duplicates};
 pub use error::Error;
 pub use example::{Dataset, Example, FileReport, Kind, Origin};
 pub use exclude::ExcludedPairs;
 pub use inspect::{Report, inspect};
 pub use read::{ReadOptions, read};
+pub use reranking::{Reranking, RerankingSample, read_reranking};
 pub use retrieval::Retrieval;
 pub use sampler::{BatchSampler, batch_count, epoch_batches};
 pub use split::hold_out;

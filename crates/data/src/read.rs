@@ -37,10 +37,7 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
         files.push(read_file(path, index as u32, limit, options)?);
     }
     let bad: Vec<BadRow> = files.iter_mut().flat_map(|file| std::mem::take(&mut file.bad)).collect();
-    if options.on_bad_row == OnBadRow::Refuse && !bad.is_empty() {
-        let count = bad.len();
-        return Err(Error::BadRows { first: bad.into_iter().take(SHOWN_BAD_ROWS).collect(), count });
-    }
+    let bad = check_bad(bad, options.on_bad_row)?;
     let kind = common_kind(&files)?;
     let column_names = files[0].mapping.column_names(kind);
     let reports = paths.iter().enumerate().map(|(index, path)| report(path, files.get(index), kind));
@@ -50,6 +47,15 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
         example.texts.truncate(kind.columns());
     }
     Ok(Dataset { kind, column_names, examples, files: reports, skipped: bad, excluded: 0 })
+}
+
+/// The bad rows to leave out; an error where there must be none.
+pub(crate) fn check_bad(bad: Vec<BadRow>, on_bad_row: OnBadRow) -> Result<Vec<BadRow>, Error> {
+    if on_bad_row == OnBadRow::Skip || bad.is_empty() {
+        return Ok(bad);
+    }
+    let count = bad.len();
+    Err(Error::BadRows { first: bad.into_iter().take(SHOWN_BAD_ROWS).collect(), count })
 }
 
 fn common_kind(files: &[FileContent]) -> Result<Kind, Error> {

@@ -70,7 +70,7 @@ fn threshold(similarity: Similarity, closeness: f32) -> f64 {
 }
 
 /// One place where the pairs, from the closest on, can be cut in two; equal scores are never parted.
-struct Cut {
+pub(crate) struct Cut {
     /// Lowest score above the cut.
     above: f32,
     /// Highest score below it; none at the end.
@@ -88,7 +88,7 @@ impl Cut {
     }
 }
 
-fn cuts(closeness: &[f32], labels: &[bool]) -> Vec<Cut> {
+pub(crate) fn cuts(closeness: &[f32], labels: &[bool]) -> Vec<Cut> {
     let mut pairs: Vec<(f32, bool)> = closeness.iter().copied().zip(labels.iter().copied()).collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (mut cuts, mut true_positives, mut false_positives) = (Vec::new(), 0, 0);
@@ -138,7 +138,7 @@ fn best_f1(cuts: &[Cut], positives: usize) -> BestF1 {
 }
 
 /// Precision averaged over the recall each cut adds; 0 without positives, as in scikit-learn.
-fn average_precision(cuts: &[Cut], positives: usize) -> f64 {
+pub(crate) fn average_precision(cuts: &[Cut], positives: usize) -> f64 {
     let (mut sum, mut before) = (0.0, 0);
     for cut in cuts {
         let precision = cut.true_positives as f64 / (cut.true_positives + cut.false_positives) as f64;

@@ -3,11 +3,19 @@
 //! The metrics are pure functions of embeddings and labels; [`Task`] reads the labels and asks the encoder. Names and
 //! numbers are those of the evaluators of sentence-transformers 6.2, so that scores can be held against each other.
 
+pub mod agreement;
 pub mod classification;
 mod error;
+pub mod k_means;
+pub mod labelled;
+mod lbfgs;
+pub mod paraphrases;
 mod placement;
+pub mod probe;
 mod prompts;
 mod ranks;
+mod reading;
+pub mod reranking;
 pub mod retrieval;
 pub mod sts;
 mod task;
@@ -20,6 +28,7 @@ use temper_vectors::Embeddings;
 pub use error::Error;
 pub use placement::Placement;
 pub use prompts::Prompts;
+pub use reading::{ReadTask, Reading};
 pub use task::{Judgement, Task};
 
 /// Scores by name, such as `cosine_ndcg@10`.

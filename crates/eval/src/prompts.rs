@@ -17,12 +17,16 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// What a model's own prompts say, as the evaluators of sentence-transformers read them: retrieval uses `query`
-    /// and `document` where the model has them; everything else uses the default prompt.
+    /// What a model's own prompts say, as the evaluators of sentence-transformers read them: retrieval and
+    /// reranking use `query` and `document` where the model has them; everything else uses the default prompt.
     pub fn of_contract(contract: &Contract, task: &Task) -> Result<Self> {
         let named = |names: &[&'static str]| match task {
-            Task::Retrieval(_) => names.iter().copied().find(|name| contract.prompts.contains_key(*name)),
-            Task::Sts { .. } | Task::Classification { .. } | Task::Triplets { .. } => None,
+            Task::Retrieval(_) | Task::Reranking { .. } => {
+                names.iter().copied().find(|name| contract.prompts.contains_key(*name))
+            }
+            Task::Sts { .. } | Task::Classification { .. } | Task::Triplets { .. } | Task::Paraphrases(_) => {
+                None
+            }
         };
         Self::named(contract, named(&["query"]), named(&DOCUMENT_NAMES))
     }

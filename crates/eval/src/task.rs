@@ -1,15 +1,16 @@
 //! Labelled examples that an encoder can be judged on, whatever file they came from.
 
-use std::path::Path;
+use std::collections::HashMap;
 
-use temper_data::{Dataset, Kind, ReadOptions, Retrieval};
+use temper_data::{Dataset, Kind, Reranking, Retrieval, TextsWithDuplicates};
 use temper_encoder::Encoder;
 use temper_runs::WorstQuery;
-use temper_vectors::{Embeddings, Similarity};
+use temper_vectors::{Embeddings, PairLimits, Similarity};
 
 use crate::placement::{Placement, worst_queries};
 use crate::prompts::Prompts;
-use crate::{Result, Scores, classification, retrieval, sts, triplet};
+use crate::reranking::Candidates;
+use crate::{Result, Scores, classification, paraphrases, reranking, retrieval, sts, triplet};
 
 /// Closeness measures of a ranking; distances rank like cosine where vectors have unit length, at twice the work.
 const RANKED_BY: [Similarity; 2] = [Similarity::Cosine, Similarity::Dot];
@@ -46,6 +47,17 @@ pub enum Task {
         /// Texts that do not.
         negatives: Vec<String>,
     },
+    /// Do a query's positives come first among its own candidates?
+    Reranking {
+        /// One a sample.
+        queries: Vec<String>,
+        /// The candidates of all, each text once.
+        documents: Vec<String>,
+        /// For each query its candidates among the documents.
+        candidates: Vec<Candidates>,
+    },
+    /// Are the closest of all pairs those that say the same?
+    Paraphrases(TextsWithDuplicates),
 }
 
 /// What an encoder came to in a task.
@@ -86,12 +98,22 @@ impl Task {
         }
     }
 
-    /// Reads a data file, or a BEIR folder (`split` names one of its `qrels`).
-    pub fn read(path: &Path, options: &ReadOptions, split: Option<&str>) -> Result<Self> {
-        if path.is_dir() {
-            return Ok(Self::Retrieval(temper_data::read_beir(path, split)?));
-        }
-        Ok(Self::from_dataset(&temper_data::read(&[path.to_owned()], options)?))
+    /// The candidates of all samples, equal texts embedded once.
+    pub fn from_reranking(reranking: &Reranking) -> Self {
+        let (mut documents, mut places) = (Vec::new(), HashMap::new());
+        let mut place = |text: &String| {
+            *places.entry(text.clone()).or_insert_with(|| {
+                documents.push(text.clone());
+                documents.len() - 1
+            })
+        };
+        let candidates = reranking.samples.iter().map(|sample| Candidates {
+            positives: sample.positives.iter().map(&mut place).collect(),
+            negatives: sample.negatives.iter().map(&mut place).collect(),
+        });
+        let candidates = candidates.collect();
+        let queries = reranking.samples.iter().map(|sample| sample.query.clone()).collect();
+        Self::Reranking { queries, documents, candidates }
     }
 
     /// The kind of task, for people and files.
@@ -101,6 +123,8 @@ impl Task {
             Self::Sts { .. } => "sts",
             Self::Classification { .. } => "pair_classification",
             Self::Triplets { .. } => "triplets",
+            Self::Reranking { .. } => "reranking",
+            Self::Paraphrases(_) => "paraphrase_mining",
         }
     }
 
@@ -111,6 +135,8 @@ impl Task {
             Self::Sts { .. } => "spearman_cosine",
             Self::Classification { .. } => "cosine_ap",
             Self::Triplets { .. } => "cosine_accuracy",
+            Self::Reranking { .. } => "ndcg@10",
+            Self::Paraphrases(_) => "average_precision",
         }
     }
 
@@ -120,7 +146,11 @@ impl Task {
             Self::Retrieval(task) => task.queries.iter().map(|(_, text)| text.as_str()).collect(),
             Self::Sts { first: texts, .. }
             | Self::Classification { first: texts, .. }
-            | Self::Triplets { anchors: texts, .. } => texts.iter().map(String::as_str).collect(),
+            | Self::Triplets { anchors: texts, .. }
+            | Self::Reranking { queries: texts, .. }
+            | Self::Paraphrases(TextsWithDuplicates { texts, .. }) => {
+                texts.iter().map(String::as_str).collect()
+            }
         }
     }
 
@@ -130,6 +160,16 @@ impl Task {
             Self::Retrieval(task) => task.queries.len() + task.corpus.len(),
             Self::Sts { first, .. } | Self::Classification { first, .. } => 2 * first.len(),
             Self::Triplets { anchors, .. } => 3 * anchors.len(),
+            Self::Reranking { queries, documents, .. } => queries.len() + documents.len(),
+            Self::Paraphrases(TextsWithDuplicates { texts, .. }) => texts.len(),
+        }
+    }
+
+    /// What `progress` counts up to: texts to embed, and those to compare with all others.
+    pub fn work(&self) -> usize {
+        match self {
+            Self::Paraphrases(_) => 2 * self.size(),
+            _ => self.size(),
         }
     }
 
@@ -142,12 +182,18 @@ impl Task {
             Self::Sts { first, .. } => format!("{} scored pairs", first.len()),
             Self::Classification { first, .. } => format!("{} labelled pairs", first.len()),
             Self::Triplets { anchors, .. } => format!("{} triplets", anchors.len()),
+            Self::Reranking { queries, documents, .. } => {
+                format!("{} queries, {} candidates", queries.len(), documents.len())
+            }
+            Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
+                format!("{} texts, {} pairs of duplicates", texts.len(), pairs.len())
+            }
         }
     }
 
     /// Embeds every text and scores the vectors.
     ///
-    /// `progress` is told how many texts were done since it was last called.
+    /// `progress` is told how much of [`Task::work`] was done since it was last called.
     pub fn evaluate(
         &self,
         encoder: &Encoder,
@@ -195,15 +241,22 @@ impl Task {
                 let margins = Similarity::ALL.map(|similarity| (similarity, 0.0));
                 Ok(triplet::scores(&anchors, &positives, &negatives, &margins)?.into())
             }
+            Self::Reranking { queries, documents, candidates } => {
+                let queries = encoder.embed(queries, on_first, progress)?;
+                let documents = encoder.embed(documents, on_second, progress)?;
+                Ok(reranking::scores(&queries, &documents, candidates)?.into())
+            }
+            Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
+                let vectors = encoder.embed(texts, on_first, progress)?;
+                Ok(paraphrases::scores(&vectors, pairs, PairLimits::default(), progress)?.into())
+            }
         }
     }
 
     /// The `count` queries that fared worst, with their texts; none for tasks other than retrieval.
     pub fn worst_queries(&self, judgement: &Judgement, count: usize) -> Vec<WorstQuery> {
-        match self {
-            Self::Retrieval(task) => worst_queries(task, &judgement.placements, count),
-            Self::Sts { .. } | Self::Classification { .. } | Self::Triplets { .. } => Vec::new(),
-        }
+        let Self::Retrieval(task) = self else { return Vec::new() };
+        worst_queries(task, &judgement.placements, count)
     }
 }
 
@@ -220,14 +273,16 @@ mod tests {
     use std::path::PathBuf;
 
     use burn::tensor::Device;
+    use temper_data::ExcludedPairs;
 
     use super::*;
+    use crate::Reading;
 
     fn task(content: &str) -> Task {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.jsonl");
         std::fs::write(&path, content).unwrap();
-        Task::read(&path, &ReadOptions::default(), None).unwrap()
+        Reading::default().read(&path, &mut ExcludedPairs::default()).unwrap().task
     }
 
     fn encoder() -> Encoder {
@@ -249,6 +304,10 @@ mod tests {
         assert_eq!(task(&(row("0") + &row("1"))).name(), "pair_classification");
         assert_eq!(task(&(row("0.5") + &row("1"))).name(), "sts");
         assert_eq!(task(&(row("1") + &row("1"))).name(), "sts");
+        let lists = "{\"query\": \"a\", \"positive\": [\"x\"], \"negative\": [\"y\", \"z\", \"x\"]}\n";
+        assert_eq!((task(lists).name(), task(lists).size()), ("reranking", 4));
+        let mining = "{\"id\": 1, \"text\": \"a\", \"duplicates\": [2]}\n{\"id\": 2, \"text\": \"b\"}\n";
+        assert_eq!((task(mining).name(), task(mining).size()), ("paraphrase_mining", 2));
     }
 
     #[test]
@@ -265,6 +324,8 @@ mod tests {
             "{\"anchor\": \"a\", \"positive\": \"x\", \"negative\": \"y\"}\n".to_owned(),
             scored([0.0, 1.0, 1.0]),
             scored([0.0, 0.5, 1.0]),
+            "{\"query\": \"a\", \"positive\": [\"x\"], \"negative\": [\"y\", \"z\"]}\n".to_owned(),
+            "{\"id\": 1, \"text\": \"a\", \"duplicates\": [2]}\n{\"id\": 2, \"text\": \"b\"}\n".to_owned(),
         ];
         let encoder = encoder();
         for content in tasks {
@@ -272,7 +333,7 @@ mod tests {
             let prompts = Prompts::of_contract(&encoder.contract, &task).unwrap();
             let mut done = 0;
             let scores = task.evaluate(&encoder, &prompts, &mut |texts| done += texts).unwrap();
-            assert_eq!(done, task.size(), "{}", task.name());
+            assert_eq!(done, task.work(), "{}", task.name());
             assert!(scores.contains_key(task.default_metric()), "{}: {scores:?}", task.name());
         }
     }

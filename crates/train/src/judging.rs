@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use temper_data::{Dataset, ExcludedPairs, ReadOptions, hold_out};
-use temper_eval::{Prompts, Task};
+use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
 use crate::config::Config;
@@ -46,38 +46,26 @@ pub(crate) fn tasks(
                 "two entries of data.eval are called `{name}`, and their scores bear that name; rename one"
             )));
         }
-        let task = if path.is_dir() {
-            let mut retrieval = temper_data::read_beir(path, None)?;
-            excluded.leave_out_answers(&mut retrieval);
-            Task::Retrieval(retrieval)
-        } else {
-            let mut judged = read_judged(config, path)?;
-            excluded.leave_out(&mut judged);
-            if !judged.skipped.is_empty() {
-                warnings.push(format!(
-                    "{} bad rows of `{}` are left out",
-                    judged.skipped.len(),
-                    path.display()
-                ));
-            }
-            mappings.extend(self::mappings(&judged));
-            Task::from_dataset(&judged)
-        };
+        let read = read_task(config, path, excluded)?;
+        if !read.skipped.is_empty() {
+            warnings.push(format!("{} bad rows of `{}` are left out", read.skipped.len(), path.display()));
+        }
+        mappings.extend(read.mappings);
         files.extend(hash_all("eval", path)?);
-        tasks.push((name, task));
+        tasks.push((name, read.task));
     }
     Ok((dataset, tasks, 0))
 }
 
-/// Reads an evaluation file. The mapping of the training columns applies where the file has them; else the usual
-/// names do, as in a question/answer file judged by an anchor/positive one.
-pub fn read_judged(config: &Config, path: &Path) -> Result<Dataset, Error> {
-    let paths = [path.to_owned()];
-    let options = read_options(config, config.data.max_eval_samples);
-    match temper_data::read(&paths, &options) {
-        Err(temper_data::Error::UnknownColumn { .. }) => {
-            let columns = temper_data::ColumnMap::default();
-            Ok(temper_data::read(&paths, &ReadOptions { columns, ..options })?)
+/// Reads an evaluation file or BEIR folder. The mapping of the training columns applies where the file has them; else the
+/// usual names do, as in a question/answer file judged by an anchor/positive one.
+pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask, Error> {
+    let mut reading =
+        Reading { options: read_options(config, config.data.max_eval_samples), ..Reading::default() };
+    match reading.read(path, excluded) {
+        Err(temper_eval::Error::Data(temper_data::Error::UnknownColumn { .. })) => {
+            reading.options.columns = temper_data::ColumnMap::default();
+            Ok(reading.read(path, excluded)?)
         }
         read => Ok(read?),
     }

@@ -25,7 +25,7 @@ pub use batches::{MicroBatch, StepOrder};
 pub use config::Config;
 pub use control::Control;
 pub use error::Error;
-pub use judging::{NamedTasks, excluded_pairs, prompts, read_judged};
+pub use judging::{NamedTasks, excluded_pairs, prompts, read_task};
 pub use learner::Learner;
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};

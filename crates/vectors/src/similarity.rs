@@ -1,5 +1,8 @@
 //! How close two vectors are. Sums run over fixed lanes, so a score is the same bytes in every caller.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +53,7 @@ impl Similarity {
             Self::Cosine => rows.values.par_chunks_exact(rows.dim.max(1)).map(norm).collect(),
             Self::Dot | Self::Euclidean | Self::Manhattan => Vec::new(),
         };
-        Prepared { similarity: self, rows, norms }
+        Prepared { similarity: self, dim: rows.dim, values: &rows.values, norms: Cow::Owned(norms) }
     }
 
     /// Every row of `a` against every row of `b`.
@@ -78,23 +81,35 @@ impl Similarity {
 #[derive(Debug, Clone)]
 pub struct Prepared<'a> {
     similarity: Similarity,
-    rows: &'a Embeddings,
-    norms: Vec<f32>,
+    dim: usize,
+    values: &'a [f32],
+    norms: Cow<'a, [f32]>,
 }
 
 impl Prepared<'_> {
     /// Number of vectors.
     pub fn rows(&self) -> usize {
-        self.rows.rows()
+        self.values.len().checked_div(self.dim).unwrap_or(0)
+    }
+
+    /// Some of the vectors.
+    pub fn slice(&self, rows: Range<usize>) -> Prepared<'_> {
+        let norms = if self.norms.is_empty() { &[] } else { &self.norms[rows.clone()] };
+        let values = &self.values[rows.start * self.dim..rows.end * self.dim];
+        Prepared { values, norms: Cow::Borrowed(norms), ..*self }
     }
 
     /// Row `i` here against row `j` of `other`, which must be prepared for the same measure.
     pub fn score(&self, i: usize, other: &Prepared<'_>, j: usize) -> f32 {
-        let (a, b) = (self.rows.row(i), other.rows.row(j));
+        let (a, b) = (self.row(i), other.row(j));
         match self.similarity {
             Similarity::Cosine => dot(a, b) / (self.norms[i] * other.norms[j]),
             Similarity::Dot | Similarity::Euclidean | Similarity::Manhattan => self.similarity.score(a, b),
         }
+    }
+
+    fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.dim..][..self.dim]
     }
 }
 
