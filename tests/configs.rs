@@ -34,7 +34,7 @@ fn every_config_runs_by_its_own_command() {
                 "train" => {
                     args.extend(small.iter().flat_map(|setting| ["--set", setting]));
                     // The tiny model has 32 values.
-                    if name == "matryoshka.toml" {
+                    if name == "matryoshka.toml" || name == "layers.toml" {
                         args.extend(["--set", "loss.matryoshka_dims=[32, 16, 8, 4]"]);
                     }
                     run.push(name.clone());

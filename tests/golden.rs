@@ -14,12 +14,11 @@ use temper_kernels::DeviceName;
 pub const UNSUPPORTED_MODELS: &[&str] = &["clip"];
 
 /// Losses, and settings of multiple negatives ranking, that temper does not have yet.
-pub const UNSUPPORTED_LOSSES: [&str; 5] = [
+pub const UNSUPPORTED_LOSSES: [&str; 4] = [
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
-    "SoftmaxLoss",
 ];
 
 /// Evaluators and utilities that temper does not have yet.

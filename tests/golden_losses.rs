@@ -2,15 +2,17 @@
 //!
 //! `TEMPER_LOSSES_TABLE=crates/train/LOSSES.md` keeps what was found.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use temper_train::losses::{
-    Contrastive, Distance, Loss, LossConfig, LossInput, Matryoshka, MegaBatchMargin, Reduction, Triplet,
+    Angle, Classifier, Contrastive, Cosent, CosineSimilarity, Distance, Feature, Loss, LossConfig, LossInput,
+    Matryoshka, MegaBatchMargin, Objective, OnlineContrastive, Owned, Reduction, Softmax, Triplet,
 };
 
+use crate::encoder_losses::{self, Rows};
 use crate::golden::{self, Tensors};
 
 #[test]
@@ -19,13 +21,13 @@ fn golden_losses() {
     let tensors = Tensors::read(&folder.join("losses.safetensors"));
     let text = std::fs::read(folder.join("losses.json")).unwrap();
     let cases: Value = serde_json::from_slice(&text).unwrap();
-    let mut table: BTreeMap<&str, (usize, f64, f64)> = BTreeMap::new();
+    let mut table: Rows = Rows::new();
     for case in cases["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
         match loss(case) {
             Ok(loss) => {
                 let (value, gradient) = check(name, case, loss, &tensors);
-                let row = table.entry(case["loss"].as_str().unwrap()).or_default();
+                let row = table.entry(case["loss"].as_str().unwrap().to_owned()).or_default();
                 *row = (row.0 + 1, row.1.max(value), row.2.max(gradient));
             }
             Err(what) => {
@@ -34,19 +36,21 @@ fn golden_losses() {
         }
     }
     assert!(!table.is_empty());
+    table.extend(encoder_losses::rows());
     if let Some(path) = std::env::var_os("TEMPER_LOSSES_TABLE") {
         std::fs::write(path, markdown(&table)).unwrap();
     }
 }
 
 /// The table for the docs.
-fn markdown(table: &BTreeMap<&str, (usize, f64, f64)>) -> String {
+fn markdown(table: &Rows) -> String {
     let mut text = "\
 # Losses beside the reference
 
 Made by `TEMPER_LOSSES_TABLE=$PWD/crates/train/LOSSES.md cargo test --release --test all golden_losses`: for each loss of
-sentence-transformers the cases that temper computes from the same vectors, the largest difference of the value, and the
-largest difference of a gradient as a share of its largest entry. README.md says what each is called in a config.
+sentence-transformers the cases that temper computes from the same vectors (adaptive layers and contrastive tension: from the
+same texts, through a whole encoder), the largest difference of the value, and the largest difference of a gradient as a
+share of its largest entry. README.md says what each is called in a config.
 
 | reference | cases | value | gradient |
 |---|---:|---:|---:|
@@ -85,11 +89,11 @@ fn named(class: &str, params: &Value) -> Result<Loss, String> {
     };
     let teacher = [("teacher", Value::from("its vectors"))];
     Ok(match class {
-        "CosineSimilarityLoss" => Loss::CosineSimilarity,
-        "CoSENTLoss" => Loss::Cosent(scale),
-        "AnglELoss" => Loss::Angle(scale),
+        "CosineSimilarityLoss" => Loss::CosineSimilarity(CosineSimilarity),
+        "CoSENTLoss" => Loss::Cosent(Cosent { scale }),
+        "AnglELoss" => Loss::Angle(Angle { scale }),
         "ContrastiveLoss" => Loss::Contrastive(contrastive),
-        "OnlineContrastiveLoss" => Loss::OnlineContrastive(contrastive),
+        "OnlineContrastiveLoss" => Loss::OnlineContrastive(OnlineContrastive(contrastive)),
         "TripletLoss" => Loss::Triplet(Triplet { distance, margin: number("triplet_margin").unwrap() }),
         "MegaBatchMarginLoss" => Loss::MegaBatchMargin(MegaBatchMargin {
             positive_margin: number("positive_margin").unwrap(),
@@ -103,6 +107,7 @@ fn named(class: &str, params: &Value) -> Result<Loss, String> {
             Loss::Matryoshka(Matryoshka {
                 loss: Box::new(named(word("loss"), &inner.into())?),
                 cuts: dims.zip(numbers("matryoshka_weights")).collect(),
+                n_dims_per_step: None,
             })
         }
         "MultipleNegativesRankingLoss" | "CachedMultipleNegativesRankingLoss" => {
@@ -110,6 +115,12 @@ fn named(class: &str, params: &Value) -> Result<Loss, String> {
         }
         "MultipleNegativesSymmetricRankingLoss" => {
             configured("multiple_negatives_ranking", params, &[("symmetric", true.into())])
+        }
+        "SoftmaxLoss" => {
+            let mut features = vec![Feature::Vectors, Feature::Difference];
+            features
+                .extend((params["concatenation_sent_multiplication"] == true).then_some(Feature::Product));
+            Loss::Softmax(Softmax { features })
         }
         "GISTEmbedLoss" => configured("gist", params, &[("guide", "its vectors".into())]),
         "MSELoss" => configured("mse", params, &teacher),
@@ -183,34 +194,65 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) 
         _ => tensors.numbers(&format!("{name}/labels")),
     };
     let text_ids = (0..columns.len()).map(|c| (0..batch).map(|i| (c * batch + i) as u64).collect()).collect();
+    let owned = owned(&loss, name, tensors);
     let value = match &loss {
         Loss::MarginMse(loss) => loss.of_margins(&columns, margins(&shape, labels, columns.len() - 2)),
         Loss::DistillKlDiv(loss) => loss.of_scores(&columns, matrix(labels, [shape[0], shape[1]])),
         _ => {
             let guide = match &loss {
                 Loss::EmbedDistill(_) => teacher_columns(&shape, &labels, columns.len()),
+                Loss::Softmax(_) => Vec::new(),
                 _ => extra(case, name, tensors),
             };
-            loss.forward(LossInput { columns: columns.clone(), labels, text_ids, guide })
+            loss.forward(LossInput {
+                columns: columns.clone(),
+                layers: Vec::new(),
+                labels,
+                text_ids,
+                guide,
+                owned: &owned,
+                draw: 0,
+            })
         }
     };
 
     let expected = case["value"].as_f64().unwrap();
-    let found = f64::from(value.clone().into_scalar::<f32>());
+    let found_value = f64::from(value.clone().into_scalar::<f32>());
     let tolerance = 1e-5 * expected.abs().max(1.0);
-    assert!((found - expected).abs() <= tolerance, "{name}: value {found}, reference {expected}");
+    assert!((found_value - expected).abs() <= tolerance, "{name}: value {found_value}, reference {expected}");
 
-    let (gradients, mut worst) = (value.backward(), 0.0f64);
+    let gradients = value.backward();
+    let flat = |gradient: Tensor<2>| gradient.into_data().try_into_vec::<f32>().unwrap();
+    let mut found: Vec<(String, Vec<f32>)> = Vec::new();
     for (index, column) in columns.iter().enumerate() {
-        let (_, expected) = tensors.f32(&format!("{name}/grad{index}"));
-        let found: Vec<f32> = column.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
+        found.push((format!("grad{index}"), flat(column.grad(&gradients).unwrap())));
+    }
+    if let Some(Classifier { weight, bias }) = &owned.classifier {
+        let bias = bias.val().grad(&gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
+        found.push(("grad_weight".to_owned(), flat(weight.val().grad(&gradients).unwrap())));
+        found.push(("grad_bias".to_owned(), bias));
+    }
+    let mut worst = 0.0f64;
+    for (key, found) in found {
+        let (_, expected) = tensors.f32(&format!("{name}/{key}"));
         let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         let difference = golden::max_difference(&found, &expected);
         assert!(
             difference <= 2e-5 * golden::slack() as f32 * largest,
-            "{name}: gradient {index} differs by {difference} of {largest}"
+            "{name}: {key} differs by {difference} of {largest}"
         );
         worst = worst.max(f64::from(difference / largest.max(f32::MIN_POSITIVE)));
     }
-    ((found - expected).abs(), worst)
+    ((found_value - expected).abs(), worst)
+}
+
+/// A classifier where the loss has one.
+fn owned(loss: &Loss, name: &str, tensors: &Tensors) -> Owned {
+    let Loss::Softmax(_) = loss else { return Owned::default() };
+    let (shape, weight) = tensors.f32(&format!("{name}/weight"));
+    let (_, bias) = tensors.f32(&format!("{name}/bias"));
+    let bias = Tensor::from_floats(bias.as_slice(), &golden::device());
+    let weight = Tensor::from_data(TensorData::new(weight, shape), &golden::device());
+    let classifier = Classifier { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) };
+    Owned { classifier: Some(classifier), ..Owned::default() }.train()
 }

@@ -10,7 +10,9 @@ use temper_kernels::DeviceName;
 use temper_train::Learner;
 use temper_train::config::{DecayGroups, TrainConfig};
 use temper_train::gradients::NamedGradients;
-use temper_train::losses::{Direction, Loss, LossInput, MultipleNegativesRanking, Partition, ScoreFunction};
+use temper_train::losses::{
+    Direction, Loss, LossInput, MultipleNegativesRanking, Objective, Owned, Partition, ScoreFunction,
+};
 use temper_train::optimizer::Optimizer;
 use temper_train::schedule::Schedule;
 
@@ -36,8 +38,9 @@ fn check(folder: &Path) {
     let mut learning_rates = 0.0;
     for (batch, step) in golden["batches"].as_array().unwrap().iter().zip(steps) {
         let number = step["step"].as_u64().unwrap();
-        let pooled = learner.forward(&encoder.contract, &packed(&encoder, batch), DropoutSites::off());
-        let value = loss(pooled);
+        let pooled =
+            learner.forward(&encoder.contract, &packed(&encoder, batch).into(), DropoutSites::off(), &[]);
+        let value = loss(pooled[0].clone());
         close(
             &format!("{name} loss {number}"),
             value.clone().into_scalar::<f32>().into(),
@@ -55,7 +58,7 @@ fn check(folder: &Path) {
         learner.update(&norm, learning_rate);
     }
     let expected = Tensors::read(&folder.join("final.safetensors"));
-    for tensor in parameters::collect(&learner.caught_up().0.transformer) {
+    for tensor in parameters::collect(&learner.caught_up().0.network.transformer) {
         let (_, values) = expected.f32(&tensor.name);
         // The true gradient of the key bias is zero, so Adam turns rounding into movement.
         let tolerance =
@@ -92,7 +95,15 @@ pub fn loss(pooled: Tensor<2>) -> Tensor<1> {
     });
     let size = pooled.dims()[0] as u64 / 2;
     let text_ids = vec![(0..size).collect(), (size..2 * size).collect()];
-    loss.forward(LossInput { columns: pooled.chunk(2, 0), labels: Vec::new(), text_ids, guide: Vec::new() })
+    loss.forward(LossInput {
+        columns: pooled.chunk(2, 0),
+        layers: Vec::new(),
+        labels: Vec::new(),
+        text_ids,
+        guide: Vec::new(),
+        owned: &Owned::default(),
+        draw: 0,
+    })
 }
 
 /// Two forward passes a step, and a checkpoint now and then.
@@ -112,8 +123,9 @@ fn a_word_table_updated_by_rows_ends_with_the_bytes_of_the_dense_update() {
         let learning_rate = 1e-3 / (step + 1) as f64;
         let mut gradients = NamedGradients::default();
         for batch in pair {
-            let pooled = learner.forward(&encoder.contract, batch, DropoutSites::off());
-            learner.backward(loss(pooled).mul_scalar(0.5));
+            let part = PackedBatch::clone(batch).into();
+            let pooled = learner.forward(&encoder.contract, &part, DropoutSites::off(), &[]);
+            learner.backward(loss(pooled[0].clone()).mul_scalar(0.5));
             let dense = network.forward(&encoder.contract, batch, &Pass::inference());
             gradients.add(&network, loss(dense).mul_scalar(0.5).backward(), None);
         }

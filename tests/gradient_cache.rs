@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 use serde_json::Value;
 use temper_encoder::{DropoutSites, Encoder, PackedBatch, parameters};
 use temper_train::config::TrainConfig;
+use temper_train::losses::Owned;
 use temper_train::optimizer::Optimizer;
-use temper_train::{Learner, cached};
+use temper_train::{Learner, Part, cached};
 
 use crate::golden;
 use crate::golden_models::load;
@@ -23,7 +24,7 @@ fn a_batch_in_parts_has_the_gradients_of_the_whole() {
         let passes = passes(&texts, size);
         assert!(passes.len() > 1);
         let parts = gradients(&encoder, |learner| {
-            cached::forward_backward(learner, &encoder.contract, &passes, off, loss, 0.5)
+            cached::forward_backward(learner, &encoder.contract, &passes, &[], off, first, 0.5)
         });
         same(&parts, &whole, &format!("{size} texts at once"));
     }
@@ -35,7 +36,7 @@ fn both_forward_passes_of_a_part_drop_the_same() {
     let on = |pass: usize| DropoutSites::on(7 + pass as u64, Some(0.3));
     let passes = passes(&texts, 3);
     let parts = gradients(&encoder, |learner| {
-        cached::forward_backward(learner, &encoder.contract, &passes, on, loss, 0.5)
+        cached::forward_backward(learner, &encoder.contract, &passes, &[], on, first, 0.5)
     });
     let whole = gradients(&encoder, |learner| all_at_once(learner, &encoder, &passes, on));
     same(&parts, &whole, "with dropout");
@@ -50,19 +51,25 @@ fn encoder_and_texts() -> (Encoder, Vec<Vec<u32>>) {
     (encoder, texts)
 }
 
-fn passes(texts: &[Vec<u32>], size: usize) -> Vec<PackedBatch> {
-    texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice))).collect()
+fn first(vectors: Vec<Tensor<2>>, _: &Owned) -> Tensor<1> {
+    loss(vectors[0].clone())
+}
+
+fn passes(texts: &[Vec<u32>], size: usize) -> Vec<Part> {
+    texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice)).into()).collect()
 }
 
 /// The reference: every pass keeps all that its backward pass needs, and one loss goes back through all of them.
 fn all_at_once(
     learner: &mut Learner,
     encoder: &Encoder,
-    passes: &[PackedBatch],
+    passes: &[Part],
     dropout: impl Fn(usize) -> DropoutSites,
 ) -> Tensor<1> {
     let pooled = passes.iter().enumerate();
-    let pooled = pooled.map(|(at, pass)| learner.forward(&encoder.contract, pass, dropout(at))).collect();
+    let pooled = pooled
+        .map(|(at, pass)| learner.forward(&encoder.contract, pass, dropout(at), &[]).remove(0))
+        .collect();
     let loss = loss(Tensor::cat(pooled, 0));
     let value = loss.clone().inner();
     learner.backward(loss.mul_scalar(0.5));

@@ -7,6 +7,8 @@ use kill::{Moment, killed};
 use run::{Place, REFERENCE, Run, STEPS, message, pause, signal};
 use std::process::Child;
 
+use crate::golden::Tensors;
+
 #[test]
 fn threads_and_other_save_steps_give_the_same_bytes() {
     let place = Place::new();
@@ -68,6 +70,39 @@ fn one_process_trains_a_run_at_a_time() {
     signal(&child, "CONT");
     assert!(child.wait().unwrap().success());
     run.assert_as_if_nothing_had_happened("the refused one changed nothing");
+}
+
+/// What a loss owns, and what it leaves to chance, goes on as the encoder does.
+#[test]
+fn losses_with_parameters_and_draws_resume_with_the_same_bytes() {
+    let twice =
+        ["--set", "data.columns={anchor=\"positive\", positive=\"positive\"}", "--set", "data.held_out=0"];
+    let classes = ["--set", "data.train=[\"nli.jsonl\"]", "--set", "data.held_out=0"];
+    let layers = "loss.adaptive_layers={n_layers_per_step=1}";
+    let two_d =
+        ["--set", "loss.matryoshka_dims=[16, 8, 4]", "--set", "loss.n_dims_per_step=1", "--set", layers];
+    let place = Place::new();
+    let nli = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/nli.jsonl");
+    std::fs::copy(nli, place.path("nli.jsonl")).unwrap();
+    for (loss, settings) in [
+        ("softmax", &classes[..]),
+        ("contrastive_tension", &twice),
+        ("contrastive_tension_in_batch", &[&twice[..], &["--set", "loss.mini_batch_size=3"]].concat()),
+        ("multiple_negatives_ranking", &two_d),
+    ] {
+        let name = format!("loss.name={loss}");
+        let args = [&["--set", &name, "--set", "train.max_steps=12"], settings].concat();
+        let whole = place.finished(&format!("{loss}-whole"), &args);
+        let run = place.finished(loss, &args);
+        assert!(run.whole().contains(&10), "{loss}: {:?}", run.whole());
+        place.resumed(&format!("{loss}@10"), &[]);
+        assert_eq!(run.bytes(12), whole.bytes(12), "{loss}");
+        let parameters = Tensors::read(&run.checkpoint(12).join("optimizer.safetensors")).names();
+        let owned = parameters.iter().filter(|name| name.starts_with("parameter#")).count();
+        assert_eq!(owned > 0, loss != "multiple_negatives_ranking", "{loss}");
+        let trained = parameters.iter().filter(|name| name.starts_with("owned.") && name.ends_with("#first"));
+        assert_eq!(trained.count(), owned, "{loss}: every parameter of the loss is trained");
+    }
 }
 
 /// With a constant rate the schedule does not know how long the run will be.

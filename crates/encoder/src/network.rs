@@ -80,6 +80,22 @@ impl Network {
         self.after(contract, self.token_vectors(batch, pass), &batch.offsets)
     }
 
+    /// The same as [`Network::forward`], and behind it, for each layer that the pass taps, what the modules behind the
+    /// transformer make of it.
+    ///
+    /// # Shapes
+    /// - output: `[batch, full_dim]` each
+    pub fn forward_with_layers(
+        &self,
+        contract: &Contract,
+        batch: &PackedBatch,
+        pass: &Pass,
+    ) -> Vec<Tensor<2>> {
+        let last = self.token_vectors(batch, pass);
+        let all = std::iter::once(last).chain(pass.taps.take());
+        all.map(|hidden| self.after(contract, hidden, &batch.offsets)).collect()
+    }
+
     /// The modules behind the transformer.
     ///
     /// # Shapes

@@ -9,6 +9,8 @@ use temper_data::{Dataset, batch_count, epoch_batches};
 use temper_encoder::{Encoder, PackedBatch};
 
 use crate::config::Config;
+use crate::learner::{Part, Tower};
+use crate::losses::Objective;
 use crate::prepare::Prepared;
 
 /// Steps that may be tokenized ahead.
@@ -29,8 +31,8 @@ pub struct StepOrder<'a> {
 pub struct MicroBatch {
     /// Indices of the examples.
     pub examples: Vec<usize>,
-    /// All texts: anchors, then positives, then negatives; in one forward pass, or cut into several.
-    pub passes: Vec<PackedBatch>,
+    /// All texts: anchors, then positives, then negatives; in one forward pass of each encoder, or cut into several.
+    pub passes: Vec<Part>,
     /// One label an example, for scored pairs.
     pub labels: Vec<f32>,
     /// Equal exactly where texts are equal, `[columns][batch]`.
@@ -42,7 +44,7 @@ pub struct MicroBatch {
 impl MicroBatch {
     /// Number of tokens.
     pub fn tokens(&self) -> usize {
-        self.passes.iter().map(PackedBatch::tokens).sum()
+        self.passes.iter().map(|part| part.batch.tokens()).sum()
     }
 }
 
@@ -153,8 +155,14 @@ impl<'a> StepOrder<'a> {
         }
         let labels = examples.iter().filter_map(|i| self.dataset.examples[*i].label).collect();
         let size = self.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
-        let pass = |texts: &[Vec<u32>]| PackedBatch::new(texts.iter().map(Vec::as_slice));
-        let passes = sequences.chunks(size).map(pass).collect();
+        let anchors = if prepared.loss.has_twin() { examples.len() } else { 0 };
+        let (anchors, others) = sequences.split_at(anchors);
+        let passes = |tower, texts: &[Vec<u32>]| -> Vec<Part> {
+            let packed = texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice)));
+            packed.map(|batch| Part { tower, batch }).collect()
+        };
+        let passes =
+            [passes(Tower::Twin, anchors), passes(Tower::Encoder, others)].into_iter().flatten().collect();
         Ok(MicroBatch { examples, passes, labels, text_ids, guide })
     }
 }

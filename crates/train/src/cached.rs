@@ -5,42 +5,62 @@
 //! parameters. The sum is the gradient of the whole batch.
 
 use burn::tensor::Tensor;
-use temper_encoder::{Contract, DropoutSites, PackedBatch};
+use temper_encoder::{Contract, DropoutSites};
 
-use crate::learner::Learner;
+use crate::learner::{Learner, Part};
+use crate::losses::Owned;
 
 /// Adds the gradients of `loss`, times `weight`, to those of the step, and gives its value, `[1]`.
 ///
 /// # Shapes
-/// - what `loss` is given: `[batch, full_dim]`, the texts of all `passes` in their order
+/// - what `loss` is given: `[batch, full_dim]`, the texts of all `parts` in their order; the same of each of `layers`
 pub fn forward_backward(
     learner: &mut Learner,
     contract: &Contract,
-    passes: &[PackedBatch],
+    parts: &[Part],
+    layers: &[usize],
     dropout: impl Fn(usize) -> DropoutSites,
-    loss: impl Fn(Tensor<2>) -> Tensor<1>,
+    loss: impl Fn(Vec<Tensor<2>>, &Owned) -> Tensor<1>,
     weight: f64,
 ) -> Tensor<1> {
-    if let [whole] = passes {
-        let loss = loss(learner.forward(contract, whole, dropout(0)));
+    let numbered = || parts.iter().enumerate();
+    // Whole: one part for each encoder.
+    if parts.windows(2).all(|pair| pair[0].tower != pair[1].tower) {
+        let vectors =
+            numbered().map(|(at, part)| learner.forward(contract, part, dropout(at), layers)).collect();
+        let loss = loss(joined(vectors), learner.owned());
         let value = loss.clone().inner();
         learner.backward(loss.mul_scalar(weight));
         return value;
     }
-    let parts = passes.iter().enumerate();
-    let parts: Vec<Tensor<2>> =
-        parts.map(|(at, pass)| learner.forward_only(contract, pass, dropout(at))).collect();
-    let pooled = Tensor::cat(parts, 0).autodiff().require_grad();
-    let loss = loss(pooled.clone());
+    let vectors =
+        numbered().map(|(at, part)| learner.forward_only(contract, part, dropout(at), layers)).collect();
+    let vectors: Vec<_> = joined(vectors).into_iter().map(|v| v.autodiff().require_grad()).collect();
+    let loss = loss(vectors.clone(), learner.owned());
     let value = loss.clone().inner();
     let gradients = loss.mul_scalar(weight).backward();
-    let gradient = pooled.grad(&gradients).expect("this is a bug: a loss that no vector takes part in");
+    let wanted: Vec<_> = vectors.iter().map(|vectors| vectors.grad(&gradients)).collect();
+    learner.add(gradients);
     let mut first = 0;
-    for (at, pass) in passes.iter().enumerate() {
-        let pooled = learner.forward(contract, pass, dropout(at));
-        let own = gradient.clone().narrow(0, first, pass.batch());
-        learner.backward((pooled * Tensor::from_inner(own)).sum());
-        first += pass.batch();
+    for (at, part) in numbered() {
+        let texts = part.batch.batch();
+        let vectors = learner.forward(contract, part, dropout(at), layers);
+        let along = vectors.into_iter().zip(&wanted).filter_map(|(vectors, wanted)| {
+            let own = wanted.clone()?.narrow(0, first, texts);
+            Some((vectors * Tensor::from_inner(own)).sum())
+        });
+        let along = along.reduce(|a, b| a + b).expect("this is a bug: a loss that no vector takes part in");
+        learner.backward(along);
+        first += texts;
     }
     value
+}
+
+/// The vectors of all parts, layer by layer.
+fn joined(mut parts: Vec<Vec<Tensor<2>>>) -> Vec<Tensor<2>> {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let layer = |at: usize| Tensor::cat(parts.iter().map(|part| part[at].clone()).collect(), 0);
+    (0..parts[0].len()).map(layer).collect()
 }

@@ -1,4 +1,5 @@
-//! A checkpoint: a model folder, the optimizer's moments and the loop's state, whole or not there.
+//! A checkpoint: a model folder, the optimizer's moments, the parameters of the losses and the loop's state, whole or
+//! not there.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,11 +10,13 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use temper_encoder::reference::MODEL_FOLDER;
+use temper_encoder::weights::{NamedTensor, Weights};
 use temper_encoder::{Encoder, Precision, parameters, write};
 use temper_runs::{OPTIMIZER_STATE as OPTIMIZER, SealedWriter};
 
 use crate::config::TrainConfig;
 use crate::error::Error;
+use crate::losses::Owned;
 use crate::optimizer::Optimizer;
 
 /// The loop's state at the end of an optimizer step. Nothing random is in it: every random value is a function of
@@ -47,12 +50,18 @@ pub struct State {
 const STATE: &str = "state.json";
 
 /// Writes a checkpoint at `path`.
-pub fn save(path: &Path, encoder: &Encoder, optimizer: &Optimizer, state: &State) -> Result<(), Error> {
+pub fn save(
+    path: &Path,
+    encoder: &Encoder,
+    owned: &Owned,
+    optimizer: &Optimizer,
+    state: &State,
+) -> Result<(), Error> {
     let mut writer = SealedWriter::new(path)?;
     for (name, bytes) in write::files(encoder, Precision::F32)? {
         writer.write_file(&format!("{MODEL_FOLDER}/{name}"), |w| w.write_all(&bytes))?;
     }
-    writer.write_file(OPTIMIZER, |w| write_moments(w, optimizer))?;
+    writer.write_file(OPTIMIZER, |w| write_moments(w, optimizer, owned))?;
     let text = serde_json::to_vec_pretty(state)
         .map_err(|e| Error::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
     writer.write_file(STATE, |w| w.write_all(&text))?;
@@ -106,7 +115,28 @@ pub fn read_optimizer(
     Ok(Optimizer::resume(config, step, moments))
 }
 
-fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer) -> std::io::Result<()> {
+/// Restores the parameters of the losses; `owned` has their shapes.
+pub fn read_owned(path: &Path, owned: Owned) -> Result<Owned, Error> {
+    let file = path.join(OPTIMIZER);
+    let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+    let named = tensors.iter().filter_map(|(name, view)| {
+        let name = name.strip_prefix(OWNED)?.to_owned();
+        Some(NamedTensor {
+            name,
+            shape: view.shape().to_vec(),
+            values: bytemuck::pod_collect_to_vec(view.data()),
+        })
+    });
+    let mut weights = Weights::from_tensors(file.clone(), named);
+    Ok(parameters::load(owned, &mut weights)?)
+}
+
+/// In front of the names of the losses' parameters, which lie beside the moments: a resume alone needs either.
+const OWNED: &str = "parameter#";
+
+fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer, owned: &Owned) -> std::io::Result<()> {
     let values: Vec<(String, Vec<f32>)> = optimizer
         .moments()
         .flat_map(|(name, [first, second])| {
@@ -116,8 +146,12 @@ fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer) -> std::io::Resu
             ]
         })
         .collect();
-    let views = values.iter().map(|(name, values)| {
-        TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values)).map(|view| (name, view))
+    let owned: Vec<(String, NamedTensor)> =
+        parameters::collect(owned).into_iter().map(|t| (format!("{OWNED}{}", t.name), t)).collect();
+    let moments = values.iter().map(|(name, values)| (name, vec![values.len()], values));
+    let views = moments.chain(owned.iter().map(|(name, t)| (name, t.shape.clone(), &t.values)));
+    let views = views.map(|(name, shape, values)| {
+        TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?;
     writer.write_all(&safetensors::serialize(views, None).map_err(std::io::Error::other)?)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
-use temper_encoder::Network;
 use temper_encoder::parameters::Place;
 use temper_kernels::{RowGradient, Scalar, sum_of_squares};
 
@@ -39,10 +38,15 @@ impl Gradient {
 pub struct NamedGradients(BTreeMap<String, Gradient>);
 
 impl NamedGradients {
-    /// Adds a network's gradients; `word_rows` is what the forward pass's [`temper_encoder::Pass`] took.
-    pub fn add(&mut self, network: &Network, gradients: Gradients, word_rows: Option<RowGradient>) {
-        let word_rows = word_rows.map(|rows| (network.transformer.word_table().id, rows));
-        network.visit(&mut Taker { place: Place::default(), gradients, word_rows, into: self });
+    /// Adds a module's gradients; `word_rows` is what the forward pass's [`temper_encoder::Pass`] took, and the table of
+    /// which it is.
+    pub fn add<M: Module>(
+        &mut self,
+        module: &M,
+        gradients: Gradients,
+        word_rows: Option<(ParamId, RowGradient)>,
+    ) {
+        module.visit(&mut Taker { place: Place::default(), gradients, word_rows, into: self });
     }
 
     /// The global L2 norm, the same bytes at any thread count.

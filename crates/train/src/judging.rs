@@ -9,6 +9,7 @@ use temper_runs::{DataFile, Exclusions};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::losses::Objective;
 
 /// Tasks with the name that goes in front of their scores.
 pub type NamedTasks = Vec<(String, Task)>;

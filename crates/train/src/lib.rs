@@ -26,7 +26,7 @@ pub use config::Config;
 pub use control::Control;
 pub use error::Error;
 pub use judging::{NamedTasks, excluded_pairs, prompts, read_task};
-pub use learner::Learner;
+pub use learner::{Learner, Part, Tower, Trained};
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, prepare};
 pub use rerun::{AllowedToDiffer, Repeat, rerun};

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use temper_encoder::Encoder;
 use temper_eval::Task;
 
 use crate::batches::StepOrder;
 use crate::config::Config;
+use crate::losses::Objective;
 use crate::memory;
 use crate::prepare::Prepared;
 
@@ -92,7 +94,7 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         negatives_per_anchor: prepared.loss.negatives_per_anchor(batch, dataset.kind),
         memory_estimate: memory::estimate(
             &encoder.contract.transformer().shape(),
-            parameters,
+            parameters + prepared.owned.num_params(),
             tokens as usize,
         ),
         memory_available: memory::available(),

@@ -12,7 +12,7 @@ use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
 use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, read_options, tasks};
-use crate::losses::Loss;
+use crate::losses::{Given, Loss, Objective, Owned};
 
 /// A run's ingredients, before its first step.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Prepared {
     pub metric: String,
     /// What is minimised.
     pub loss: Loss,
+    /// The parameters of the loss before the first step.
+    pub owned: Owned,
     /// The encoder that the loss learns from beside the data: its guide or teacher.
     pub guide: Option<Encoder>,
     /// Files and their hashes.
@@ -88,6 +90,9 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     let guide = guide(config, &device, &mut files)?;
     let guide_dim = guide.as_ref().map(|guide| guide.contract.dim());
     loss.fits(encoder.contract.full_dim(), guide_dim).map_err(Error::Plan)?;
+    let mut owned = Owned::default();
+    let given = Given { encoder: &encoder, dataset: &dataset, seed: config.seed };
+    loss.own(&mut owned, &given).map_err(Error::Plan)?;
     if StepOrder::new(&dataset, config).total_steps() == 0 {
         return Err(Error::Plan(format!(
             "no batch of {} can be filled from {} training examples, and train.dataloader_drop_last leaves out the \
@@ -120,6 +125,7 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         tasks,
         metric,
         loss,
+        owned,
         guide,
         files,
         mappings,

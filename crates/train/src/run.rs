@@ -18,8 +18,8 @@ use crate::control::Control;
 use crate::details;
 use crate::error::Error;
 use crate::judging::{prompts, score_name};
-use crate::learner::Learner;
-use crate::losses::LossInput;
+use crate::learner::{Learner, Trained};
+use crate::losses::{LossInput, Objective, Owned};
 use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
@@ -120,10 +120,12 @@ impl<'a> Loop<'a> {
             Optimizer::new(&job.config.train)
         };
         let clock = Clock { started: Instant::now(), since: Instant::now(), examples: 0, tokens: 0 };
+        let trained =
+            Trained { network: job.prepared.encoder.network.clone(), owned: job.prepared.owned.clone() };
         Ok(Self {
             job,
             order,
-            learner: Learner::new(job.prepared.encoder.network.clone(), optimizer),
+            learner: Learner::new(trained, optimizer),
             schedule: Schedule::new(&job.config.train, order.total_steps()),
             state: job.state.clone(),
             sink: Sink::resume(&job.folder, step)?,
@@ -257,10 +259,15 @@ impl<'a> Loop<'a> {
             };
             DropoutSites::on(random::key(config.seed, &stream, step), config.model.dropout)
         };
-        let loss = |pooled: Tensor<2>| {
-            let device = pooled.device();
+        let contract = &prepared.encoder.contract;
+        let draw = random::key(config.seed, &format!("loss/{index}"), step);
+        let layers = prepared.loss.layers(draw, contract.transformer().shape().num_hidden_layers);
+        let loss = |vectors: Vec<Tensor<2>>, owned: &Owned| {
+            let device = vectors[0].device();
+            let mut vectors = vectors.into_iter().map(|v| split_columns(v, batch.text_ids.len()));
             prepared.loss.forward(LossInput {
-                columns: split_columns(pooled, batch.text_ids.len()),
+                columns: vectors.next().expect("this is a bug: a pass without a last layer"),
+                layers: layers.iter().copied().zip(vectors).collect(),
                 labels: batch.labels.clone(),
                 text_ids: batch.text_ids.clone(),
                 guide: batch
@@ -268,10 +275,12 @@ impl<'a> Loop<'a> {
                     .iter()
                     .map(|vectors| Tensor::from_data(vectors.clone(), &device))
                     .collect(),
+                owned,
+                draw,
             })
         };
-        let contract = &prepared.encoder.contract;
-        cached::forward_backward(&mut self.learner, contract, &batch.passes, dropout, loss, 1.0 / of as f64)
+        let weight = 1.0 / of as f64;
+        cached::forward_backward(&mut self.learner, contract, &batch.passes, &layers, dropout, loss, weight)
     }
 
     /// Saves the state before the bad step, unless it is gone, and says which examples were in it.
@@ -303,7 +312,7 @@ impl<'a> Loop<'a> {
 
     /// The encoder with the parameters of this step.
     fn encoder(&mut self) -> Encoder {
-        self.job.prepared.encoder.with_network(self.learner.caught_up().0)
+        self.job.prepared.encoder.with_network(self.learner.caught_up().0.network)
     }
 
     /// Scores every task; says whether this is the best so far.
@@ -420,9 +429,9 @@ impl<'a> Loop<'a> {
         let (folder, step, started) = (&self.job.folder, self.state.step, Instant::now());
         self.state.elapsed_seconds = self.elapsed_seconds();
         self.sync();
-        let (network, optimizer) = self.learner.caught_up();
-        let encoder = self.job.prepared.encoder.with_network(network);
-        checkpoint::save(&folder.checkpoint(step), &encoder, optimizer, &self.state)?;
+        let (trained, optimizer) = self.learner.caught_up();
+        let encoder = self.job.prepared.encoder.with_network(trained.network);
+        checkpoint::save(&folder.checkpoint(step), &encoder, &trained.owned, optimizer, &self.state)?;
         let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
         folder.write_index(&index)?;
         folder.prune(&index)?;

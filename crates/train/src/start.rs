@@ -83,6 +83,9 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
         None => (None, State::default()),
     };
     let mut prepared = prepare(&config, model.as_deref())?;
+    if let Some(checkpoint) = model.as_deref().and_then(Path::parent) {
+        prepared.owned = checkpoint::read_owned(checkpoint, prepared.owned)?;
+    }
     check_data(&prepared.files, &manifest, allowed)?;
     let base = check_base(&prepared, model.is_none(), &manifest, allowed)?;
     check_length(&config, &prepared, state.step)?;

@@ -196,6 +196,7 @@ impl Bert {
         let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
         let mut hidden = self.embeddings.forward(&input, eps, dropout, pass);
         for layer in &self.encoder.layer {
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, config, batch, pass);
         }
         hidden

@@ -281,6 +281,7 @@ impl Decoder {
         }
         for (layer, is_full) in self.layers.iter().zip(&config.full_layers) {
             let (attend, rope) = if *is_full { &full } else { &local };
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, attend, rope, config, batch, pass);
         }
         config.norm(&self.norm, hidden)

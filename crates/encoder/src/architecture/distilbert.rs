@@ -149,6 +149,7 @@ impl DistilBert {
         let config = &self.config;
         let mut hidden = self.embeddings.forward(&batch.input, EPS, config.dropout, pass);
         for layer in &self.transformer.layer {
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, config, batch, pass);
         }
         hidden

@@ -154,6 +154,7 @@ impl Gte {
         let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
         let mut hidden = self.embeddings.forward(&batch.input, eps, dropout, pass);
         for layer in &self.encoder.layer {
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, &rope, config, batch, pass);
         }
         hidden

@@ -151,6 +151,7 @@ impl JinaBert {
         let (eps, dropout) = (config.layer_norm_eps, config.hidden_dropout_prob);
         let mut hidden = self.embeddings.forward(&batch.input, eps, dropout, pass);
         for layer in &self.encoder.layer {
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, &bias, config, batch, pass);
         }
         hidden

@@ -201,6 +201,7 @@ impl ModernBert {
         hidden = pass.dropout.apply(hidden, config.embedding_dropout);
         for (layer, is_global) in self.layers.iter().zip(&config.global_layers) {
             let (attend, rope) = if *is_global { &global } else { &local };
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, attend, rope, config, batch, pass);
         }
         self.final_norm.of(hidden, config.norm_eps)

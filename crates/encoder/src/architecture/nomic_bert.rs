@@ -214,6 +214,7 @@ impl NomicBert {
             pass.word_rows.clone(),
         );
         for layer in &self.encoder.layers {
+            pass.taps.offer(&hidden);
             hidden = layer.forward(hidden, &rope, config, batch, pass);
         }
         hidden

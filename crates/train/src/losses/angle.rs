@@ -5,15 +5,37 @@
 //! only their order counts. Reference: sentence-transformers' `AnglELoss`.
 
 use burn::tensor::Tensor;
+use temper_data::Kind;
 use temper_kernels::normalize;
 
-/// # Shapes
-/// - columns: two of `[batch, dim]`
-/// - labels: `[batch]`
-/// - output: `[1]`
-pub fn forward(columns: Vec<Tensor<2>>, labels: &[f32], scale: f64) -> Tensor<1> {
-    let [a, b] = columns.try_into().expect("this is a bug: scored pairs have two columns");
-    super::cosent::of_scores(scores(normalize(a), normalize(b)), labels, scale)
+use super::{LossInput, Objective, needs_scored};
+
+/// Settings of the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Angle {
+    /// Factor on scores.
+    pub scale: f64,
+}
+
+impl Angle {
+    /// # Shapes
+    /// - columns: two of `[batch, dim]`
+    /// - labels: `[batch]`
+    /// - output: `[1]`
+    pub fn forward(&self, columns: Vec<Tensor<2>>, labels: &[f32]) -> Tensor<1> {
+        let [a, b] = columns.try_into().expect("this is a bug: scored pairs have two columns");
+        super::cosent::of_scores(scores(normalize(a), normalize(b)), labels, self.scale)
+    }
+}
+
+impl Objective for Angle {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_scored(kind)
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, &input.labels)
+    }
 }
 
 fn scores(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {

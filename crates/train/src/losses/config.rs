@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adaptive_layers::{AdaptiveLayers, LayerSettings};
 use super::{
-    Contrastive, Direction, Distance, DistillKlDiv, EmbedDistill, Gist, Hardness, Loss, MarginMse,
-    MarginStrategy, Matryoshka, MegaBatchMargin, MultipleNegativesRanking, Orthogonal, Partition, Reduction,
-    ScoreFunction, Target, TeacherDistance, Triplet,
+    Angle, Contrastive, ContrastiveTension, ContrastiveTensionInBatch, Cosent, CosineSimilarity, Direction,
+    Distance, DistillKlDiv, EmbedDistill, Feature, Gist, Hardness, Loss, MarginMse, MarginStrategy,
+    Matryoshka, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Orthogonal, Partition,
+    Reduction, ScoreFunction, Softmax, Sum, Target, TeacherDistance, Triplet,
 };
 
 /// A loss by name.
@@ -39,6 +41,12 @@ pub enum LossName {
     MarginMse,
     /// The distribution of a teacher's scores: `losses/score_distill.rs`.
     DistillKlDiv,
+    /// The class of a pair, by a classifier of its own: `losses/softmax.rs`.
+    Softmax,
+    /// Texts without pairs, by two encoders: `losses/contrastive_tension.rs`.
+    ContrastiveTension,
+    /// The same with the batch as negatives: `losses/contrastive_tension.rs`.
+    ContrastiveTensionInBatch,
     /// Unrelated texts at right angles, beside another loss: `losses/orthogonal.rs`.
     GlobalOrthogonalRegularization,
 }
@@ -134,6 +142,18 @@ pub struct LossConfig {
     /// What the loss at each of them weighs; 1 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matryoshka_weights: Option<Vec<f64>>,
+    /// Any loss: how many of the lengths are drawn at each step; all when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_dims_per_step: Option<usize>,
+    /// Any loss: also at earlier layers, so that the last ones can be left out. With `matryoshka_dims` it is the 2D form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive_layers: Option<LayerSettings>,
+    /// Softmax: what the classifier sees: `vectors` (u, v), `difference` (|u - v|), `product` (u * v); the first two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<Feature>>,
+    /// Contrastive tension: one text of so many meets itself, 8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pos_neg_ratio: Option<usize>,
     /// Any loss: texts of one forward pass. A batch is then cut into such passes, and its gradients are those of the whole
     /// batch all the same (GradCache), in the memory of one pass and the time of one more forward pass.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +175,7 @@ pub struct Term {
 
 impl LossName {
     /// Every loss.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::MultipleNegativesRanking,
         Self::Gist,
         Self::MegaBatchMargin,
@@ -169,6 +189,9 @@ impl LossName {
         Self::EmbedDistill,
         Self::MarginMse,
         Self::DistillKlDiv,
+        Self::Softmax,
+        Self::ContrastiveTension,
+        Self::ContrastiveTensionInBatch,
         Self::GlobalOrthogonalRegularization,
     ];
 
@@ -188,6 +211,9 @@ impl LossName {
             Self::EmbedDistill => "embed_distill",
             Self::MarginMse => "margin_mse",
             Self::DistillKlDiv => "distill_kl_div",
+            Self::Softmax => "softmax",
+            Self::ContrastiveTension => "contrastive_tension",
+            Self::ContrastiveTensionInBatch => "contrastive_tension_in_batch",
             Self::GlobalOrthogonalRegularization => "global_orthogonal_regularization",
         }
     }
@@ -226,8 +252,18 @@ impl LossName {
             Self::DistillKlDiv => {
                 &["teacher", "similarity", "temperature", "student_temperature", "teacher_temperature"]
             }
+            Self::Softmax => &["features"],
+            Self::ContrastiveTension => &["pos_neg_ratio"],
+            Self::ContrastiveTensionInBatch => &["scale", "temperature", "similarity"],
             Self::GlobalOrthogonalRegularization => &["mean_weight", "second_moment_weight", "aggregation"],
         }
+    }
+}
+
+impl LossName {
+    /// Whether it trains two encoders.
+    fn has_twin(self) -> bool {
+        matches!(self, Self::ContrastiveTension | Self::ContrastiveTensionInBatch)
     }
 }
 
@@ -279,7 +315,9 @@ impl LossConfig {
             return Err("[loss] `mini_batch_size` is 0, expected at least 1".to_owned());
         }
         self.check_directions()?;
+        self.check_owned()?;
         self.check_matryoshka()?;
+        self.check_adaptive_layers()?;
         self.check_also()
     }
 
@@ -298,8 +336,21 @@ impl LossConfig {
             if !(term.weight.is_finite() && term.weight >= 0.0) {
                 return Err(format!("[loss] a `weight` in `also` is {}, expected 0 or more", term.weight));
             }
-            if !term.loss.also.is_empty() || term.loss.mini_batch_size.is_some() {
-                return Err("[loss] `also` and `mini_batch_size` belong to the outer loss only".to_owned());
+            let of_all = &term.loss;
+            if !of_all.also.is_empty() || of_all.mini_batch_size.is_some() || of_all.adaptive_layers.is_some()
+            {
+                return Err(
+                    "[loss] `also`, `mini_batch_size` and `adaptive_layers` belong to the outer loss only"
+                        .to_owned(),
+                );
+            }
+            if self.name.has_twin() || of_all.name.has_twin() {
+                return Err(
+                    "[loss] contrastive tension stands alone, without `also`: it has two encoders".to_owned()
+                );
+            }
+            if self.name == LossName::Softmax && of_all.name == LossName::Softmax {
+                return Err("[loss] one softmax serves a batch; leave the other out".to_owned());
             }
             term.loss.check()?;
             if term.loss.other_model().is_some_and(|model| self.guide_model() != Some(model)) {
@@ -309,6 +360,41 @@ impl LossConfig {
             }
         }
         Ok(())
+    }
+
+    fn check_owned(&self) -> Result<(), String> {
+        if let Some(features) = &self.features {
+            let twice = |f: &Feature| features.iter().filter(|other| *other == f).count() > 1;
+            if features.is_empty() || features.iter().any(twice) {
+                return Err("[loss] `features` must be one or more of \"vectors\", \"difference\" and \"product\", each \
+                            once"
+                .to_owned());
+            }
+        }
+        match self.pos_neg_ratio {
+            Some(ratio @ 0..2) => Err(format!("[loss] `pos_neg_ratio` is {ratio}, expected 2 or more")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_adaptive_layers(&self) -> Result<(), String> {
+        let Some(settings) = &self.adaptive_layers else { return Ok(()) };
+        if self.name.has_twin() {
+            return Err("[loss] `adaptive_layers` and contrastive tension exclude each other; leave one out"
+                .to_owned());
+        }
+        let numbers = [
+            ("last_layer_weight", settings.last_layer_weight),
+            ("prior_layers_weight", settings.prior_layers_weight),
+            ("kl_div_weight", settings.kl_div_weight),
+            ("kl_temperature", settings.kl_temperature),
+        ];
+        match numbers.into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+            Some((key, value)) => {
+                Err(format!("[loss.adaptive_layers] `{key}` is {value}, expected 0 or more"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_directions(&self) -> Result<(), String> {
@@ -343,6 +429,15 @@ impl LossConfig {
     }
 
     fn check_matryoshka(&self) -> Result<(), String> {
+        match self.n_dims_per_step {
+            Some(0) => return Err("[loss] `n_dims_per_step` is 0, expected at least 1".to_owned()),
+            Some(_) if self.matryoshka_dims.is_none() => {
+                return Err(
+                    "[loss] `n_dims_per_step` draws from `matryoshka_dims`; give those too".to_owned()
+                );
+            }
+            _ => (),
+        }
         let (dims, weights) = match (&self.matryoshka_dims, &self.matryoshka_weights) {
             (None, None) => return Ok(()),
             (None, Some(_)) => {
@@ -398,6 +493,8 @@ impl LossConfig {
             ("reduction", self.reduction.is_some()),
             ("positive_margin", self.positive_margin.is_some()),
             ("negative_margin", self.negative_margin.is_some()),
+            ("features", self.features.is_some()),
+            ("pos_neg_ratio", self.pos_neg_ratio.is_some()),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
     }
@@ -406,9 +503,13 @@ impl LossConfig {
     pub fn build(&self) -> Loss {
         let mut terms = vec![(1.0, self.with_matryoshka())];
         terms.extend(self.also.iter().map(|term| (term.weight, term.loss.with_matryoshka())));
-        match terms.as_slice() {
+        let loss = match terms.as_slice() {
             [_] => terms.remove(0).1,
-            _ => Loss::Sum(terms),
+            _ => Loss::Sum(Sum(terms)),
+        };
+        match self.adaptive_layers {
+            Some(settings) => Loss::AdaptiveLayers(AdaptiveLayers { loss: Box::new(loss), settings }),
+            None => loss,
         }
     }
 
@@ -417,7 +518,7 @@ impl LossConfig {
         let Some(dims) = &self.matryoshka_dims else { return loss };
         let weight = |at: usize| self.matryoshka_weights.as_ref().map_or(1.0, |weights| weights[at]);
         let cuts = dims.iter().enumerate().map(|(at, dim)| (*dim, weight(at))).collect();
-        Loss::Matryoshka(Matryoshka { loss: Box::new(loss), cuts })
+        Loss::Matryoshka(Matryoshka { loss: Box::new(loss), cuts, n_dims_per_step: self.n_dims_per_step })
     }
 
     fn inner(&self) -> Loss {
@@ -438,11 +539,11 @@ impl LossConfig {
                 distance: self.distance.unwrap_or(Distance::Euclidean),
                 margin: self.margin.unwrap_or(5.0),
             }),
-            LossName::CosineSimilarity => Loss::CosineSimilarity,
-            LossName::Cosent => Loss::Cosent(scale),
-            LossName::Angle => Loss::Angle(scale),
+            LossName::CosineSimilarity => Loss::CosineSimilarity(CosineSimilarity),
+            LossName::Cosent => Loss::Cosent(Cosent { scale }),
+            LossName::Angle => Loss::Angle(Angle { scale }),
             LossName::Contrastive => Loss::Contrastive(contrastive),
-            LossName::OnlineContrastive => Loss::OnlineContrastive(contrastive),
+            LossName::OnlineContrastive => Loss::OnlineContrastive(OnlineContrastive(contrastive)),
             LossName::Gist => Loss::Gist(Gist {
                 scale,
                 margin_strategy: self.margin_strategy.unwrap_or_default(),
@@ -459,6 +560,16 @@ impl LossConfig {
                     student_temperature: self.student_temperature.unwrap_or(both),
                     teacher_temperature: self.teacher_temperature.unwrap_or(both),
                 })
+            }
+            LossName::Softmax => Loss::Softmax(Softmax {
+                features: self.features.clone().unwrap_or(vec![Feature::Vectors, Feature::Difference]),
+            }),
+            LossName::ContrastiveTension => Loss::ContrastiveTension(ContrastiveTension {
+                pos_neg_ratio: self.pos_neg_ratio.unwrap_or(8),
+            }),
+            LossName::ContrastiveTensionInBatch => {
+                let similarity = self.similarity.unwrap_or_default();
+                Loss::ContrastiveTensionInBatch(ContrastiveTensionInBatch { scale, similarity })
             }
             LossName::GlobalOrthogonalRegularization => Loss::Orthogonal(Orthogonal {
                 mean_weight: self.mean_weight.unwrap_or(1.0),
@@ -535,6 +646,9 @@ mod tests {
             ("embed_distill", "teacher = \"m\"\nteacher_distance = \"l2\""),
             ("margin_mse", "teacher = \"m\"\nsimilarity = \"cosine\""),
             ("distill_kl_div", "teacher = \"m\"\nteacher_temperature = 2.0"),
+            ("softmax", "features = [\"vectors\", \"product\"]"),
+            ("contrastive_tension", "pos_neg_ratio = 4"),
+            ("contrastive_tension_in_batch", "similarity = \"dot\""),
             ("global_orthogonal_regularization", "mean_weight = 0.5"),
         ];
         assert_eq!(named.len(), LossName::ALL.len());
@@ -564,6 +678,12 @@ mod tests {
             ("name = \"gist\"", "needs `guide`"),
             ("name = \"margin_mse\"", "needs `teacher`"),
             ("mini_batch_size = 0", "at least 1"),
+            ("n_dims_per_step = 2", "give those too"),
+            ("name = \"softmax\"\nfeatures = [\"product\", \"product\"]", "each once"),
+            ("name = \"contrastive_tension\"\npos_neg_ratio = 1", "2 or more"),
+            ("name = \"contrastive_tension\"\nadaptive_layers = {}", "exclude each other"),
+            ("name = \"contrastive_tension\"\nalso = [{ weight = 1.0, loss = {} }]", "stands alone"),
+            ("adaptive_layers = { kl_temperature = -1.0 }", "expected 0 or more"),
             ("also = [{ weight = -1.0, loss = {} }]", "expected 0 or more"),
             ("also = [{ weight = 1.0, loss = { mini_batch_size = 2 } }]", "outer loss only"),
             (

@@ -9,8 +9,10 @@
 
 use burn::tensor::{Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
+use temper_data::Kind;
 
 use super::distance::Distance;
+use super::{LossInput, Objective, needs_scored};
 
 /// Settings of both forms.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +24,10 @@ pub struct Contrastive {
     /// What the pairs of a batch come to; the online form always sums.
     pub reduction: Reduction,
 }
+
+/// The online form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OnlineContrastive(pub Contrastive);
 
 /// What becomes of the losses of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +101,34 @@ fn least(values: &[f32]) -> f32 {
 
 fn negate(values: &[f32]) -> Vec<f32> {
     values.iter().map(|value| -value).collect()
+}
+
+impl Objective for Contrastive {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_scored(kind)
+    }
+
+    fn label_range(&self) -> Option<(f32, f32)> {
+        Some((0.0, 1.0))
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, &input.labels)
+    }
+}
+
+impl Objective for OnlineContrastive {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_scored(kind)
+    }
+
+    fn label_range(&self) -> Option<(f32, f32)> {
+        Some((0.0, 1.0))
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.0.forward_online(input.columns, &input.labels)
+    }
 }
 
 #[cfg(test)]

@@ -4,19 +4,39 @@
 //! range, only their order counts. Reference: sentence-transformers' `CoSENTLoss`.
 
 use burn::tensor::{Tensor, TensorData};
+use temper_data::Kind;
 
-use super::pairwise_cosine;
+use super::{LossInput, Objective, needs_scored, pairwise_cosine};
 
 /// Added where a pair of pairs does not count; `exp` of it is zero.
 const EXCLUDED: f32 = -1e12;
 
-/// # Shapes
-/// - columns: two of `[batch, dim]`
-/// - labels: `[batch]`
-/// - output: `[1]`
-pub fn forward(columns: Vec<Tensor<2>>, labels: &[f32], scale: f64) -> Tensor<1> {
-    let [a, b] = columns.try_into().expect("this is a bug: scored pairs have two columns");
-    of_scores(pairwise_cosine(a, b), labels, scale)
+/// Settings of the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cosent {
+    /// Factor on scores.
+    pub scale: f64,
+}
+
+impl Cosent {
+    /// # Shapes
+    /// - columns: two of `[batch, dim]`
+    /// - labels: `[batch]`
+    /// - output: `[1]`
+    pub fn forward(&self, columns: Vec<Tensor<2>>, labels: &[f32]) -> Tensor<1> {
+        let [a, b] = columns.try_into().expect("this is a bug: scored pairs have two columns");
+        of_scores(pairwise_cosine(a, b), labels, self.scale)
+    }
+}
+
+impl Objective for Cosent {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_scored(kind)
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, &input.labels)
+    }
 }
 
 /// The same for any score of a pair.

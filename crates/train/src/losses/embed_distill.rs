@@ -6,8 +6,9 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use temper_data::Kind;
 
-use super::pairwise_cosine;
+use super::{LossInput, Objective, needs_pairs_or_triplets, pairwise_cosine};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,5 +61,25 @@ impl EmbedDistill {
             }
         });
         losses.reduce(|a, b| a + b).expect("this is a bug: a loss without columns").div_scalar(count)
+    }
+}
+
+impl Objective for EmbedDistill {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_pairs_or_triplets(kind)
+    }
+
+    fn fits(&self, dim: usize, guide_dim: Option<usize>) -> Result<(), String> {
+        match guide_dim {
+            Some(teacher) if teacher != dim => Err(format!(
+                "the teacher's vectors have {teacher} values and the model's {dim}; take a teacher of the same size, or \
+                 learn its scores instead: loss.name = \"distill_kl_div\""
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, input.guide)
     }
 }

@@ -8,10 +8,11 @@
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use temper_data::Kind;
 use temper_kernels::normalize;
 
 use super::multiple_negatives_ranking::log_sum_exp;
-use super::{EXCLUDED, mask};
+use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_pairs_or_triplets};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,5 +75,19 @@ impl Gist {
         }
         all.extend((2..columns.len()).map(|negatives| scores(0, negatives)));
         (log_sum_exp(Tensor::cat(all, 1)) - right).mean()
+    }
+}
+
+impl Objective for Gist {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_pairs_or_triplets(kind)
+    }
+
+    fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
+        Some(in_batch(batch, kind))
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, input.guide)
     }
 }

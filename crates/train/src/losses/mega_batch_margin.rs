@@ -5,9 +5,10 @@
 //! `MegaBatchMarginLoss`.
 
 use burn::tensor::{Tensor, activation::relu};
+use temper_data::Kind;
 use temper_kernels::normalize;
 
-use super::{EXCLUDED, mask};
+use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,5 +33,19 @@ impl MegaBatchMargin {
         let hardest = (anchors.matmul(positives.transpose()) + itself).max_dim(1);
         let short = relu(own.neg().add_scalar(self.positive_margin));
         (short + relu(hardest.sub_scalar(self.negative_margin))).mean()
+    }
+}
+
+impl Objective for MegaBatchMargin {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs(kind == Kind::Pairs, "mega_batch_margin learns from pairs", kind)
+    }
+
+    fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
+        Some(in_batch(batch, kind))
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns)
     }
 }

@@ -15,9 +15,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use temper_data::Kind;
 use temper_kernels::{normalize, ranking_loss};
 
-use super::{EXCLUDED, mask};
+use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_pairs_or_triplets};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -235,6 +236,20 @@ fn duplicates(rows: &[u64], candidates: &[Vec<u64>]) -> Vec<(usize, usize)> {
     }
     let repeated = |i: usize| answers[&rows[i]].iter().flat_map(|answer| &places[answer]);
     (0..rows.len()).flat_map(|i| repeated(i).filter(move |j| **j != i).map(move |j| (i, *j))).collect()
+}
+
+impl Objective for MultipleNegativesRanking {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs_pairs_or_triplets(kind)
+    }
+
+    fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
+        Some(in_batch(batch, kind))
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns, &input.text_ids)
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! 1 / dim)`; then the mean or sum over columns. Reference: sentence-transformers' `GlobalOrthogonalRegularizationLoss`.
 
 use burn::tensor::{Tensor, activation::relu};
+use temper_data::Kind;
 use temper_kernels::normalize;
 
-use super::{Reduction, mask};
+use super::{LossInput, Objective, Reduction, mask};
 
 /// Settings of the regularisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,5 +44,15 @@ impl Orthogonal {
         let second_moment = cosines.powi_scalar(2).sum().div_scalar(pairs);
         mean.powi_scalar(2).mul_scalar(self.mean_weight)
             + relu(second_moment.sub_scalar(1.0 / dim as f64)).mul_scalar(self.second_moment_weight)
+    }
+}
+
+impl Objective for Orthogonal {
+    fn accepts(&self, _: Kind) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns)
     }
 }

@@ -8,7 +8,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
 
-use super::{ScoreFunction, pairwise_cosine};
+use temper_data::Kind;
+
+use super::{LossInput, Objective, ScoreFunction, needs, pairwise_cosine};
 
 /// Settings of margin MSE.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,5 +85,25 @@ impl DistillKlDiv {
         let (batch, wanted) = (teacher.dims()[0] as f64, softmax(teacher.clone(), 1));
         let difference = log_softmax(teacher, 1) - student;
         (wanted * difference).sum().mul_scalar(self.student_temperature.powi(2) / batch)
+    }
+}
+
+impl Objective for MarginMse {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs(matches!(kind, Kind::Triplets { .. }), "this loss learns from triplets", kind)
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(&input.columns, &input.guide)
+    }
+}
+
+impl Objective for DistillKlDiv {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        needs(matches!(kind, Kind::Triplets { .. }), "this loss learns from triplets", kind)
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(&input.columns, &input.guide)
     }
 }

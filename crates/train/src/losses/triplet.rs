@@ -5,7 +5,10 @@
 
 use burn::tensor::{Tensor, activation::relu};
 
+use temper_data::Kind;
+
 use super::distance::Distance;
+use super::{LossInput, Objective, needs};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,5 +29,16 @@ impl Triplet {
         let near = self.distance.of_rows(anchor.clone(), positive);
         let far = self.distance.of_rows(anchor, negative);
         relu((near - far).add_scalar(self.margin)).mean()
+    }
+}
+
+impl Objective for Triplet {
+    fn accepts(&self, kind: Kind) -> Result<(), String> {
+        let met = kind == Kind::Triplets { negatives: 1 };
+        needs(met, "triplet learns from triplets with one negative", kind)
+    }
+
+    fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
+        self.forward(input.columns)
     }
 }
