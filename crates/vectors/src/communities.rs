@@ -2,6 +2,8 @@
 //!
 //! Source: `util.community_detection` of sentence-transformers 6.2.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use crate::{Embeddings, Hit, Prepared, Similarity};
@@ -24,14 +26,9 @@ pub fn communities(
 ) -> Vec<Vec<usize>> {
     let rows = Similarity::Cosine.prepare(rows);
     let all: Vec<usize> = (0..rows.rows()).collect();
-    let mut centres: Vec<(usize, usize)> = Vec::new();
-    for block in all.chunks(BLOCK_ROWS) {
-        let size =
-            |&row: &usize| all.iter().filter(|other| near(&rows, row, **other, threshold).is_some()).count();
-        let sizes: Vec<usize> = block.par_iter().map(size).collect();
-        centres.extend(block.iter().copied().zip(sizes).filter(|(_, size)| *size >= min_size));
-        progress(block.len());
-    }
+    let sizes = neighbour_counts(&rows, &all, threshold, progress);
+    let mut centres: Vec<(usize, usize)> = all.iter().copied().zip(sizes).collect();
+    centres.retain(|(_, size)| *size >= min_size);
     centres.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let mut free = vec![true; rows.rows()];
     let mut found = Vec::new();
@@ -60,6 +57,31 @@ pub fn communities(
     }
     found.sort_by_key(|community| std::cmp::Reverse(community.len()));
     found
+}
+
+/// How many rows are close enough to each, itself included; a pair is looked at once, in blocks that stay in cache.
+fn neighbour_counts(
+    rows: &Prepared<'_>,
+    all: &[usize],
+    threshold: f32,
+    progress: &mut dyn FnMut(usize),
+) -> Vec<usize> {
+    let counts: Vec<AtomicUsize> = all.iter().map(|_| AtomicUsize::new(1)).collect();
+    let count = |row: usize| counts[row].fetch_add(1, Ordering::Relaxed);
+    for block in all.chunks(BLOCK_ROWS) {
+        all[block[0]..].par_chunks(BLOCK_ROWS).for_each(|others| {
+            for &row in block {
+                for &other in others.iter().filter(|other| **other > row) {
+                    if near(rows, row, other, threshold).is_some() {
+                        count(row);
+                        count(other);
+                    }
+                }
+            }
+        });
+        progress(block.len());
+    }
+    counts.into_iter().map(AtomicUsize::into_inner).collect()
 }
 
 /// A row that is close enough to a centre, as the centre is to itself whatever rounding says.
