@@ -1,4 +1,4 @@
-//! `temper data split` and `convert`.
+//! `temper data split` and `convert`, and bad rows in all the data commands.
 
 use std::collections::HashSet;
 
@@ -43,64 +43,6 @@ fn files_of_any_format_become_one_with_the_usual_names() {
     let nowhere = place.run(&["data", "convert", "a.jsonl", "-o", "no/place.tsv"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(String::from_utf8(nowhere.stderr).unwrap().contains("no/place.tsv"));
-}
-
-const TRAIN: &str = "\
-{\"anchor\": \"how do I oil a chain\", \"positive\": \"drip oil on the chain\"}
-{\"anchor\": \"how do I oil a chain\", \"positive\": \"drip oil on the chain\"}
-{\"anchor\": \"how do I fix a flat tyre\", \"positive\": \"patch the tube\"}
-{\"anchor\": \"what is judged\", \"positive\": \"what is judged\"}
-";
-
-#[test]
-fn the_doctor_names_places_cleans_and_gates() {
-    let place = Place::new();
-    place.write("train.jsonl", TRAIN);
-    place.write("dev.jsonl", "{\"anchor\": \"how do I fix a flat tyre\", \"positive\": \"glue\"}\n");
-    let base = ["data", "doctor", "train.jsonl", "--eval", "dev.jsonl"];
-    let told = place.ok(&base);
-    for expected in ["train.jsonl:2  as train.jsonl:1", "its anchor is in dev.jsonl:1", "same_text"] {
-        assert!(told.contains(expected), "{expected}: {told}");
-    }
-    let files = ["--json", "--cleaned", "clean.jsonl", "--exclusions", "wrong.jsonl"];
-    let report: Value = serde_json::from_str(&place.ok(&[&base[..], &files].concat())).unwrap();
-    assert_eq!(report["findings"].as_array().unwrap().len(), 3);
-    assert_eq!((&report["kept"], &report["checks"][0]["share"]), (&1.into(), &0.25.into()));
-    let clean = std::fs::read_to_string(place.path("clean.jsonl")).unwrap();
-    assert_eq!(clean.lines().count(), 1);
-    let wrong = std::fs::read_to_string(place.path("wrong.jsonl")).unwrap();
-    assert!(wrong.lines().count() == 2 && wrong.contains("{\"query\":\"what is judged\""), "{wrong}");
-    place.ok(&["data", "inspect", "train.jsonl", "--exclude", "wrong.jsonl"]);
-
-    place.write("limits.toml", "duplicate = 0.25\nleak = 0.1\n");
-    let gated = place.run(&[&base[..], &["--limits", "limits.toml"]].concat());
-    let errors = String::from_utf8(gated.stderr).unwrap();
-    assert_eq!(gated.status.code(), Some(1));
-    assert!(errors.contains("above the limits: leak: 0.2500 of the examples, at most 0.1"), "{errors}");
-    place.write("limits.toml", "leeks = 0.1\n");
-    let errors = place.refused(&[&base[..], &["--limits", "limits.toml"]].concat());
-    assert!(errors.contains("no check `leeks`") && errors.contains("near_leak"), "{errors}");
-}
-
-#[test]
-fn with_a_model_the_doctor_sees_pairs_that_do_not_fit() {
-    let place = Place::new();
-    let row =
-        |i: usize| format!("{{\"anchor\": \"word{i} w{i} x{i}\", \"positive\": \"word{i} w{i} x{i} y\"}}\n");
-    let mut text: String = (0..20).map(row).collect();
-    text.push_str("{\"anchor\": \"word1 w1 x1 z\", \"positive\": \"word9 q\"}\n");
-    place.write("train.jsonl", text);
-    let model = crate::place::model("bert-mean-norm");
-    let args = ["data", "doctor", "train.jsonl", "--no-cache", "--model", &model, "--rank", "1", "--json"];
-    let report: Value = serde_json::from_str(&place.ok(&args)).unwrap();
-    let findings = report["findings"].as_array().unwrap();
-    let weak = findings.iter().any(|f| f["check"] == "weak_positive" && f["place"] == "train.jsonl:21");
-    assert!(weak && report["false_negative_in_batch"].as_f64().unwrap() > 0.0, "{report}");
-    assert!(
-        place
-            .refused(&["data", "doctor", "train.jsonl", "--model", &model, "--rank", "0"])
-            .contains("--rank")
-    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod cli_using;
 mod configs;
 mod data_commands;
 mod data_sample;
+mod doctor;
 mod encoder_losses;
 mod folders;
 mod golden;

@@ -17,7 +17,7 @@ use crate::input::InputArgs;
 use crate::interrupt::Interrupt;
 use crate::model::ReadingArgs;
 use crate::prompt::SidePromptArgs;
-use crate::scorer::Scorer;
+use crate::scorer::{PoolVectors, Scorer};
 use crate::terminal::Terminal;
 use crate::vectors::VectorArgs;
 
@@ -174,7 +174,8 @@ impl Args {
     fn scorer(&self, pool: &Pool, interrupt: &Interrupt, terminal: &Terminal) -> anyhow::Result<Scorer> {
         let Some(model) = &self.model else { return Ok(Scorer::Words(Bm25::new(&pool.texts))) };
         let opened = self.reading.open(model, terminal)?;
-        Scorer::embed(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)
+        let vectors = PoolVectors::embed(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)?;
+        Ok(Scorer::Vectors(vectors))
     }
 
     fn write(&self, lines: &[u8]) -> anyhow::Result<()> {

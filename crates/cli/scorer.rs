@@ -17,17 +17,24 @@ use crate::vectors::VectorArgs;
 
 /// What says how close texts are.
 pub enum Scorer {
-    /// The vectors of the pool's anchors and texts.
-    Vectors { anchors: Embeddings, texts: Embeddings, similarity: Similarity },
+    /// A model.
+    Vectors(PoolVectors),
     /// The words of its texts.
     Words(Bm25),
+}
+
+/// The vectors of a pool's anchors and texts.
+pub struct PoolVectors {
+    pub anchors: Embeddings,
+    pub texts: Embeddings,
+    pub similarity: Similarity,
 }
 
 /// For one anchor its positives with their scores, and the closest texts.
 pub type Scored = (Vec<Candidate>, Vec<Candidate>);
 
-impl Scorer {
-    /// By a model: its vectors of all anchors and texts.
+impl PoolVectors {
+    /// Those of a model.
     pub fn embed(
         pool: &Pool,
         opened: &Opened,
@@ -43,13 +50,15 @@ impl Scorer {
         };
         let texts = embed(&pool.texts, prompts.second.as_deref())?;
         let anchors = embed(&pool.anchors, prompts.first.as_deref())?;
-        Ok(Self::Vectors { anchors, texts, similarity: opened.encoder.contract.similarity })
+        Ok(Self { anchors, texts, similarity: opened.encoder.contract.similarity })
     }
+}
 
+impl Scorer {
     /// The positives and the `depth` closest texts of some anchors.
     pub fn score(&self, pool: &Pool, anchors: Range<usize>, depth: usize) -> Vec<Scored> {
         match self {
-            Self::Vectors { anchors: all, texts, similarity } => {
+            Self::Vectors(PoolVectors { anchors: all, texts, similarity }) => {
                 let (all, corpus) = (similarity.prepare(all), similarity.prepare(texts));
                 let queries = all.slice(anchors.clone());
                 let hits = top_k(&corpus, &queries, depth);

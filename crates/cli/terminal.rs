@@ -1,7 +1,7 @@
 //! The one way to print: data to stdout, everything else to stderr.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -32,8 +32,14 @@ impl Terminal {
     }
 
     /// One JSON value on one line of stdout.
+    #[allow(clippy::unused_self, reason = "as in `print`")]
     pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        self.print(serde_json::to_string(value)?)
+        let mut out = BufWriter::new(io::stdout().lock());
+        let written = serde_json::to_writer(&mut out, value).map_err(io::Error::from);
+        written
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.flush())
+            .context("failed to write to stdout")
     }
 
     /// A detail: what happens inside. It is put into words only where somebody reads it.

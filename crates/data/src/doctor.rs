@@ -1,11 +1,14 @@
 //! What is wrong with a data set, example by example: what a text alone shows. What a model sees is up to its caller.
 
+mod batch;
 mod near;
 mod scripts;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
+
+pub use batch::in_batch;
 
 use crate::example::{Dataset, Example, Kind};
 use scripts::{Script, script};
@@ -45,6 +48,17 @@ pub enum Check {
     FalseNegative,
     /// A model finds many texts closer to the anchor than its positive.
     WeakPositive,
+}
+
+/// What a check looks at beside the examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing more.
+    Nothing,
+    /// Evaluation data.
+    Evaluation,
+    /// A model.
+    Model,
 }
 
 impl Check {
@@ -101,6 +115,21 @@ impl Check {
                 "other examples' texts are closer than its positive: in one batch they are pushed away (loss.name = \"gist\")"
             }
             Self::WeakPositive => "many texts are closer than its positive: probably a wrong pair",
+        }
+    }
+
+    /// What it looks at beside the examples.
+    pub fn needs(self) -> Needs {
+        match self {
+            Self::Leak | Self::NearLeak => Needs::Evaluation,
+            Self::Truncated | Self::FalseNegative | Self::WeakPositive => Needs::Model,
+            Self::Duplicate
+            | Self::NearDuplicate
+            | Self::Contradiction
+            | Self::SameText
+            | Self::SharedPositive
+            | Self::Length
+            | Self::Script => Needs::Nothing,
         }
     }
 

@@ -13,6 +13,7 @@ mod provenance;
 pub mod quantize;
 mod search;
 mod similarity;
+mod standing;
 pub mod store;
 
 pub use communities::communities;
@@ -23,6 +24,7 @@ pub use paraphrases::{Pair, PairLimits, closest_pairs};
 pub use provenance::{Precision, Provenance, check_compatible};
 pub use search::{Hit, top_k};
 pub use similarity::{Prepared, Similarity};
+pub use standing::{Above, Standing, standings};
 pub use store::Store;
 
 /// What the fallible functions of this crate return.

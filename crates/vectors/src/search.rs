@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::Prepared;
 
 /// Rows scored against all queries before the next ones are loaded: they stay in the second-level cache.
-const BLOCK_ROWS: usize = 128;
+pub(crate) const BLOCK_ROWS: usize = 128;
 
 /// A row of the corpus and how close it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,9 +37,7 @@ pub fn top_k(corpus: &Prepared<'_>, queries: &Prepared<'_>, k: usize) -> Vec<Vec
         best
     });
     let best = best.reduce(none, |mut all, more| {
-        all.iter_mut()
-            .zip(more)
-            .for_each(|(all, more)| more.heap.into_iter().for_each(|hit| all.offer(hit.0)));
+        all.iter_mut().zip(more).for_each(|(all, more)| all.take(more));
         all
     });
     best.into_iter().map(Best::into_sorted).collect()
@@ -47,7 +45,7 @@ pub fn top_k(corpus: &Prepared<'_>, queries: &Prepared<'_>, k: usize) -> Vec<Vec
 
 /// The best hits so far; the order of offers does not matter, because no two hits are equal.
 #[derive(Clone)]
-struct Best {
+pub(crate) struct Best {
     k: usize,
     heap: BinaryHeap<Worst>,
 }
@@ -57,11 +55,11 @@ struct Best {
 struct Worst(Hit);
 
 impl Best {
-    fn new(k: usize) -> Self {
+    pub(crate) fn new(k: usize) -> Self {
         Self { k, heap: BinaryHeap::new() }
     }
 
-    fn offer(&mut self, hit: Hit) {
+    pub(crate) fn offer(&mut self, hit: Hit) {
         let hit = Worst(hit);
         if self.heap.len() < self.k {
             self.heap.push(hit);
@@ -72,7 +70,11 @@ impl Best {
         }
     }
 
-    fn into_sorted(self) -> Vec<Hit> {
+    pub(crate) fn take(&mut self, more: Self) {
+        more.heap.into_iter().for_each(|hit| self.offer(hit.0));
+    }
+
+    pub(crate) fn into_sorted(self) -> Vec<Hit> {
         self.heap.into_sorted_vec().into_iter().map(|worst| worst.0).collect()
     }
 }

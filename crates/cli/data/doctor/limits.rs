@@ -1,0 +1,79 @@
+//! The largest share of findings that a person accepts, by check: the gate of CI.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use temper_data::doctor::{Check, Needs};
+use toml_edit::{Document, Item};
+
+use super::diagnosis::Diagnosis;
+use crate::failure::BadInput;
+
+/// For each check that is limited the largest share of the examples.
+#[derive(Default)]
+pub struct Limits(BTreeMap<Check, f64>);
+
+impl Limits {
+    /// Reads a TOML file with lines `check = share`; a check that would find nothing, as nothing is there to look at, is
+    /// refused.
+    pub fn read(path: &Path, has_evaluation: bool, has_model: bool) -> Result<Self, BadInput> {
+        let named = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| BadInput::new(format!("failed to read the limits `{named}`: {error}")))?;
+        let problem = |span: Option<Range<usize>>, what: String| {
+            let line = span.map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            BadInput::new(format!("`{named}`, line {line}: {what}"))
+        };
+        let document = Document::parse(&*text).map_err(|error| {
+            problem(error.span(), error.message().to_owned()).hint("a line has `leak = 0.01`")
+        })?;
+        let mut limits = BTreeMap::new();
+        for (name, item) in document.as_table() {
+            let span = document.as_table().key(name).and_then(toml_edit::Key::span);
+            let known = Check::ALL.into_iter().find(|check| check.name() == name);
+            let Some(check) = known else {
+                return Err(problem(span, format!("there is no check `{name}`"))
+                    .hint(format!("there are {}", Check::ALL.map(Check::name).join(", "))));
+            };
+            let share = share(item).ok_or_else(|| {
+                problem(
+                    item.span().or(span.clone()),
+                    format!("`{name}` is no share, expected a number from 0 to 1"),
+                )
+            })?;
+            let missing = match check.needs() {
+                Needs::Evaluation if !has_evaluation => "--eval FILE",
+                Needs::Model if !has_model => "--model MODEL",
+                _ => {
+                    limits.insert(check, share);
+                    continue;
+                }
+            };
+            return Err(problem(span, format!("`{name}` finds nothing without {missing}"))
+                .hint(format!("add {missing}, or remove the line")));
+        }
+        Ok(Self(limits))
+    }
+
+    /// The limit of a check.
+    pub fn of(&self, check: Check) -> Option<f64> {
+        self.0.get(&check).copied()
+    }
+
+    /// What is above its limit, in words.
+    pub fn broken_by(&self, diagnosis: &Diagnosis) -> Vec<String> {
+        let above = self.0.iter().filter(|(check, limit)| diagnosis.share(**check) > **limit);
+        above
+            .map(|(check, limit)| {
+                let share = diagnosis.share(*check);
+                format!("{}: {share:.4} of the examples, at most {limit}", check.name())
+            })
+            .collect()
+    }
+}
+
+fn share(item: &Item) -> Option<f64> {
+    let value = item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64))?;
+    (0.0..=1.0).contains(&value).then_some(value)
+}

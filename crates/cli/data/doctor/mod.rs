@@ -1,0 +1,139 @@
+//! `temper data doctor`: what is wrong with data, example by example.
+
+mod diagnosis;
+mod limits;
+mod page;
+mod plot;
+mod report;
+mod seen;
+
+use std::path::PathBuf;
+
+use temper_data::doctor::diagnose;
+use temper_runs::write_atomic;
+
+use super::write;
+use crate::failure::{BadInput, Quit};
+use crate::input::InputArgs;
+use crate::interrupt::Interrupt;
+use crate::model::ReadingArgs;
+use crate::prompt::SidePromptArgs;
+use crate::terminal::Terminal;
+use crate::vectors::VectorArgs;
+use diagnosis::Diagnosis;
+use limits::Limits;
+
+/// Tell what is wrong with training data: duplicates, leaks, contradictions, outliers, wrong pairs, false negatives
+///
+/// Texts alone show duplicates, near duplicates, texts of the evaluation data, contradictions and outliers. With --model
+/// that encoder, the base of a training say, also tells pairs that are probably wrong and other examples' texts that would
+/// be pushed away as negatives although they fit. Every finding names its file and line. With --limits the command ends
+/// with code 1 where there is more than a share, so that it can stand in front of a training.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  temper data doctor train.jsonl --eval dev.jsonl
+  temper data doctor train.jsonl --model MODEL --html report.html
+  temper data doctor train.jsonl --model MODEL --cleaned clean.jsonl --exclusions wrong.jsonl
+  temper data doctor train.jsonl --limits limits.toml --json > findings.json
+
+A file of limits has a share for each check: `leak = 0.0`, `duplicate = 0.01`.")]
+pub struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Evaluation data, of which nothing should be learned
+    #[arg(long, value_name = "FILE")]
+    eval: Vec<PathBuf>,
+    /// Look at the pairs with this model too
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// A text that scores above the positive less this could be a false negative
+    #[arg(long, value_name = "SCORE", default_value = "0", requires = "model")]
+    margin: f32,
+    /// A positive is weak when so many texts are closer
+    #[arg(long, value_name = "N", default_value = "50", requires = "model")]
+    rank: usize,
+    /// Examples of a training batch, for which the rate of false negatives is told
+    #[arg(long, value_name = "N", default_value = "32")]
+    batch_size: usize,
+    /// Findings of a check that are shown; --json holds all
+    #[arg(long, value_name = "N", default_value = "3")]
+    show: usize,
+    /// End with code 1 where a check finds a larger share of the examples than this TOML file says
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+    /// Write a page with plots and findings, one file that needs no other
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the examples that are better left in: without duplicates, leaks, contradictions and wrong pairs
+    #[arg(long, value_name = "FILE")]
+    cleaned: Option<PathBuf>,
+    /// Write the pairs that are better left out, for data.exclude of a config (not duplicates, whose every copy that would
+    /// exclude)
+    #[arg(long, value_name = "FILE")]
+    exclusions: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    prompts: SidePromptArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    vectors: VectorArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let limits = args.limits()?;
+    if args.rank == 0 {
+        return Err(BadInput::new("--rank is 0, expected 1 or more").into());
+    }
+    let dataset = args.input.read(terminal)?;
+    let evaluation =
+        if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
+    let interrupt = Interrupt::listen()?;
+    let mut findings = diagnose(&dataset, evaluation.as_ref());
+    let seen = match &args.model {
+        Some(model) => {
+            let opened = args.reading.open(model, terminal)?;
+            Some(seen::look(&dataset, &opened, args, &interrupt, terminal, &mut findings)?)
+        }
+        None => None,
+    };
+    interrupt.check()?;
+    let diagnosis = Diagnosis::new(dataset, findings, seen, args.batch_size);
+    args.write(&diagnosis, &limits)?;
+    interrupt.no_longer_wait();
+    if args.json {
+        terminal.print_json(&report::json(&diagnosis))?;
+    } else {
+        terminal.print(report::text(&diagnosis, args.show))?;
+    }
+    let broken = limits.broken_by(&diagnosis);
+    if broken.is_empty() {
+        return Ok(());
+    }
+    terminal.warn(format!("above the limits: {}", broken.join("; ")));
+    Err(Quit(1).into())
+}
+
+impl Args {
+    fn limits(&self) -> anyhow::Result<Limits> {
+        let Some(path) = &self.limits else { return Ok(Limits::default()) };
+        Ok(Limits::read(path, !self.eval.is_empty(), self.model.is_some())?)
+    }
+
+    fn write(&self, diagnosis: &Diagnosis, limits: &Limits) -> anyhow::Result<()> {
+        if let Some(path) = &self.html {
+            write_atomic(path, page::page(diagnosis, limits).as_bytes())?;
+        }
+        if let Some(path) = &self.cleaned {
+            write(&diagnosis.dataset, &diagnosis.kept(), path)?;
+        }
+        if let Some(path) = &self.exclusions {
+            write_atomic(path, diagnosis.exclusions().as_bytes())?;
+        }
+        Ok(())
+    }
+}

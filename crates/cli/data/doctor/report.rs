@@ -1,0 +1,107 @@
+//! A diagnosis for a terminal and for machines.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use temper_data::Kind;
+use temper_data::doctor::{Check, Finding, place};
+
+use super::diagnosis::Diagnosis;
+use crate::table::{shorten, table};
+
+/// Letters of a text that is shown.
+const SHOWN: usize = 60;
+
+/// Everything, to be written without holding it in memory twice.
+#[derive(Serialize)]
+pub struct Json<'a> {
+    examples: usize,
+    kind: Kind,
+    checks: Vec<Value>,
+    batch_size: usize,
+    false_negative_in_batch: Option<f64>,
+    kept: usize,
+    findings: Findings<'a>,
+}
+
+struct Findings<'a>(&'a Diagnosis);
+
+#[derive(Serialize)]
+struct Told<'a> {
+    check: Check,
+    place: String,
+    why: &'a str,
+    texts: &'a [String],
+    label: Option<f32>,
+}
+
+/// For machines.
+pub fn json(diagnosis: &Diagnosis) -> Json<'_> {
+    let check = |check: Check| {
+        let (examples, share) = (diagnosis.examples(check), diagnosis.share(check));
+        json!({"check": check, "examples": examples, "share": share, "meaning": check.meaning()})
+    };
+    Json {
+        examples: diagnosis.dataset.len(),
+        kind: diagnosis.dataset.kind,
+        checks: Check::ALL.map(check).to_vec(),
+        batch_size: diagnosis.batch_size,
+        false_negative_in_batch: diagnosis.false_negative_in_batch(),
+        kept: diagnosis.kept().len(),
+        findings: Findings(diagnosis),
+    }
+}
+
+impl Serialize for Findings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.findings().iter().map(|finding| {
+            let example = &self.0.dataset.examples[finding.example];
+            Told {
+                check: finding.check,
+                place: place(&self.0.dataset, finding.example),
+                why: &finding.why,
+                texts: &example.texts,
+                label: example.label,
+            }
+        }))
+    }
+}
+
+/// For people; of each check some findings.
+pub fn text(diagnosis: &Diagnosis, show: usize) -> String {
+    let mut parts = vec![format!("{} {}", diagnosis.dataset.len(), diagnosis.dataset.kind.name())];
+    if diagnosis.findings().is_empty() {
+        parts.push("nothing was found".to_owned());
+        return parts.join("\n");
+    }
+    let header = ["check", "what it means", "examples", "share"].map(str::to_owned).to_vec();
+    let rows = diagnosis.found().map(|check| {
+        let share = format!("{:.2} %", 100.0 * diagnosis.share(check));
+        let examples = diagnosis.examples(check).to_string();
+        vec![check.name().to_owned(), check.meaning().to_owned(), examples, share]
+    });
+    parts.push(table(header, rows, 2));
+    parts.extend(diagnosis.rates());
+    parts.extend(diagnosis.found().map(|check| some(diagnosis, check, show)));
+    parts.push(format!(
+        "{} examples are left without what is better left out; --cleaned FILE writes them",
+        diagnosis.kept().len()
+    ));
+    parts.join("\n")
+}
+
+fn some(diagnosis: &Diagnosis, check: Check, show: usize) -> String {
+    let findings = diagnosis.of(check);
+    let shown = findings.iter().take(show).map(|finding: &Finding| {
+        let texts = &diagnosis.dataset.examples[finding.example].texts;
+        let texts = texts[..2].iter().map(|text| format!("{:?}", shorten(text, SHOWN)));
+        let texts = texts.collect::<Vec<_>>().join("  ");
+        format!("  {}  {}\n    {texts}", place(&diagnosis.dataset, finding.example), finding.why)
+    });
+    let mut lines = vec![check.name().to_owned()];
+    lines.extend(shown);
+    let more = findings.len().saturating_sub(show);
+    if more > 0 {
+        lines.push(format!("  and {more} more; --json holds all, --show N shows N"));
+    }
+    lines.join("\n")
+}

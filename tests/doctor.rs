@@ -1,0 +1,115 @@
+//! `temper data doctor`: what it finds, the files it writes, and the gate of CI.
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+const TRAIN: &str = "\
+{\"anchor\": \"how do I oil a chain\", \"positive\": \"drip oil on the chain\"}
+{\"anchor\": \"how do I oil a chain\", \"positive\": \"drip oil on the chain\"}
+{\"anchor\": \"how do I fix a flat tyre\", \"positive\": \"patch the tube\"}
+{\"anchor\": \"what is judged\", \"positive\": \"what is judged\"}
+";
+
+#[test]
+fn the_doctor_names_places_cleans_and_gates() {
+    let place = Place::new();
+    place.write("train.jsonl", TRAIN);
+    place.write("dev.jsonl", "{\"anchor\": \"how do I fix a flat tyre\", \"positive\": \"glue\"}\n");
+    let base = ["data", "doctor", "train.jsonl", "--eval", "dev.jsonl"];
+    let told = place.ok(&base);
+    for expected in ["train.jsonl:2  as train.jsonl:1", "its anchor is in dev.jsonl:1", "same_text"] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    let files = ["--json", "--cleaned", "clean.jsonl", "--exclusions", "wrong.jsonl"];
+    let report: Value = serde_json::from_str(&place.ok(&[&base[..], &files].concat())).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 3);
+    assert_eq!((&report["kept"], &report["checks"][0]["share"]), (&1.into(), &0.25.into()));
+    let clean = std::fs::read_to_string(place.path("clean.jsonl")).unwrap();
+    assert_eq!(clean.lines().count(), 1);
+    let wrong = std::fs::read_to_string(place.path("wrong.jsonl")).unwrap();
+    assert!(wrong.lines().count() == 2 && wrong.contains("{\"query\":\"what is judged\""), "{wrong}");
+    place.ok(&["data", "inspect", "train.jsonl", "--exclude", "wrong.jsonl"]);
+
+    place.write("limits.toml", "duplicate = 0.25\nleak = 0.1\n");
+    let gated = place.run(&[&base[..], &["--limits", "limits.toml"]].concat());
+    let errors = String::from_utf8(gated.stderr).unwrap();
+    assert_eq!(gated.status.code(), Some(1));
+    assert!(errors.contains("above the limits: leak: 0.2500 of the examples, at most 0.1"), "{errors}");
+}
+
+#[test]
+fn with_a_model_the_doctor_sees_pairs_that_do_not_fit() {
+    let place = Place::new();
+    let row =
+        |i: usize| format!("{{\"anchor\": \"word{i} w{i} x{i}\", \"positive\": \"word{i} w{i} x{i} y\"}}\n");
+    let mut text: String = (0..20).map(row).collect();
+    text.push_str("{\"anchor\": \"word1 w1 x1 z\", \"positive\": \"word9 q\"}\n");
+    place.write("train.jsonl", text);
+    let model = crate::place::model("bert-mean-norm");
+    let args = ["data", "doctor", "train.jsonl", "--no-cache", "--model", &model, "--rank", "1", "--json"];
+    let report: Value = serde_json::from_str(&place.ok(&args)).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let weak = findings.iter().any(|f| f["check"] == "weak_positive" && f["place"] == "train.jsonl:21");
+    assert!(weak && report["false_negative_in_batch"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(
+        place
+            .refused(&["data", "doctor", "train.jsonl", "--model", &model, "--rank", "0"])
+            .contains("--rank")
+    );
+}
+
+#[test]
+fn limits_are_checked_and_errors_name_the_line() {
+    let place = Place::new();
+    place.write("train.jsonl", TRAIN);
+    let base = ["data", "doctor", "train.jsonl", "--limits", "limits.toml"];
+    for (limits, problem, hint) in [
+        ("# ours\n\nleeks = 0.1\n", "line 3: there is no check `leeks`", "near_leak"),
+        ("duplicate = 1.5\n", "line 1: `duplicate` is no share", ""),
+        ("length = 0.5\nduplicate = \"no\"\n", "line 2: `duplicate` is no share", ""),
+        ("length = 0.5\nscript 0.1\n", "line 2: ", "a line has `leak = 0.01`"),
+        ("length = 0.5\nleak = 0\n", "line 2: `leak` finds nothing without --eval", "remove the line"),
+        ("weak_positive = 0\n", "line 1: `weak_positive` finds nothing without --model", ""),
+    ] {
+        place.write("limits.toml", limits);
+        let errors = place.refused(&base);
+        assert!(errors.contains(problem) && errors.contains(hint), "{errors}");
+    }
+}
+
+#[test]
+fn the_page_holds_every_finding_and_nothing_from_outside() {
+    let place = Place::new();
+    let mut text = TRAIN.to_owned();
+    text.push_str("{\"anchor\": \"<script>alert('&')</script>\", \"positive\": \"x\"}\n");
+    text.push_str(&"{\"anchor\": \"<img src=\\\"a\\\">\", \"positive\": \"word\"}\n".repeat(2));
+    place.write("train.jsonl", text);
+    place.write("limits.toml", "duplicate = 0.1\nscript = 0.5\n");
+    let model = crate::place::model("bert-mean-norm");
+    let base = ["data", "doctor", "train.jsonl", "--no-cache", "--model", &model, "--json"];
+    let output = place.run(&[&base[..], &["--html", "page.html", "--limits", "limits.toml"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(place.path("page.html")).unwrap();
+    for outside in ["<script", "<img", "<link", "src=\"", "href", "url(", "@import", "http:", "https:"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"), "{page}");
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("default-src 'none'"));
+    assert!(page.contains("positive: tokens; 0.00 % are cut off at 32") && page.contains("limit 0.5"));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.len() >= 5, "{report}");
+    assert_eq!(page.matches("<li>").count(), findings.len());
+    for finding in findings {
+        let place = finding["place"].as_str().unwrap();
+        assert!(page.contains(&format!("<li><code>{place}</code>")), "{place}");
+    }
+    for tag in ["details", "svg", "figure", "li", "dl", "table", "ol", "g", "title"] {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    let nowhere = place.run(&["data", "doctor", "train.jsonl", "--html", "no/page.html"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8(nowhere.stderr).unwrap().contains("no/page.html"));
+}
