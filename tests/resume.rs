@@ -2,6 +2,7 @@
 
 mod kill;
 pub mod run;
+mod streaming;
 
 use kill::{Moment, killed};
 use run::{Place, REFERENCE, Run, STEPS, message, pause, signal};

@@ -45,7 +45,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 25] = [
+const UNSET: [(&str, &str, &str); 26] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -58,6 +58,7 @@ const UNSET: [(&str, &str, &str); 25] = [
     ("data.max_train_samples", "10000", "all"),
     ("data.max_eval_samples", "1000", "all"),
     ("data.label_range", "[0.0, 1.0]", "what the loss can learn from"),
+    ("data.streaming", "true", "where the files are larger than a quarter of the free memory"),
     ("data.columns.anchor", "\"question\"", "recognised by the usual names"),
     ("data.columns.positive", "\"answer\"", "recognised by the usual names"),
     ("data.columns.negatives", "[\"negative\"]", "recognised by the usual names"),

@@ -7,20 +7,37 @@ use crate::columns::{ColumnMap, Mapping, TextColumns, map_columns};
 use crate::convert::convert;
 use crate::error::Error;
 use crate::example::{Example, Kind, Origin};
-use crate::format::{Format, Row};
+use crate::format::{Format, Row, Span};
 use crate::read::ReadOptions;
 
 /// Rows of a file that decide what its columns are.
 const PEEKED_ROWS: usize = 100;
 
-/// What one file gave.
+/// What one file gave, beside the examples.
 pub(crate) struct FileContent {
     pub(crate) path: PathBuf,
     pub(crate) mapping: Mapping,
+    /// Where the first row stands, good or bad.
+    pub(crate) first_row: Option<Span>,
     pub(crate) rows: usize,
-    pub(crate) examples: Vec<Example>,
+    pub(crate) examples: usize,
+    /// The first example with the fewest texts: how many, and its line.
+    pub(crate) fewest: Option<(usize, u64)>,
+    /// Texts of the example that has most.
+    pub(crate) most: usize,
     pub(crate) bad: Vec<BadRow>,
 }
+
+/// An example, and the part of which row it is.
+pub(crate) struct Found {
+    pub(crate) example: Example,
+    pub(crate) span: Option<Span>,
+    /// Its number among those of the row, from 0.
+    pub(crate) part: usize,
+}
+
+/// What is done with every example.
+pub(crate) type Keep<'a> = dyn FnMut(Found) -> Result<(), Error> + 'a;
 
 /// Reads one file, up to `limit` examples.
 pub(crate) fn read_file(
@@ -28,24 +45,30 @@ pub(crate) fn read_file(
     file: u32,
     limit: Option<usize>,
     options: &ReadOptions,
+    keep: &mut Keep<'_>,
 ) -> Result<FileContent, Error> {
     let mut rows = Format::of(path)?.open(path)?;
     let peeked: Vec<Row> = rows.by_ref().take(PEEKED_ROWS).collect::<Result<_, _>>()?;
-    if peeked.is_empty() {
-        return Err(Error::Empty { path: path.to_owned() });
-    }
-    let mapping = decide_mapping(path, &peeked, &options.columns)?;
+    let Some(first) = peeked.first() else { return Err(Error::Empty { path: path.to_owned() }) };
+    let mut content = FileContent {
+        path: path.to_owned(),
+        mapping: decide_mapping(path, &peeked, &options.columns)?,
+        first_row: first.span,
+        rows: 0,
+        examples: 0,
+        fewest: None,
+        most: 0,
+        bad: Vec::new(),
+    };
     let limit = limit.unwrap_or(usize::MAX);
-    let mut content = FileContent { path: path.to_owned(), mapping, rows: 0, examples: vec![], bad: vec![] };
     for row in peeked.into_iter().map(Ok).chain(rows) {
-        content.add(row?, file, options.label_range)?;
-        if content.examples.len() >= limit {
-            content.examples.truncate(limit);
+        content.add(row?, file, limit, options.label_range, keep)?;
+        if content.examples >= limit {
             break;
         }
     }
     match content.bad.first() {
-        Some(first) if content.examples.is_empty() && options.on_bad_row == OnBadRow::Skip => {
+        Some(first) if content.examples == 0 && options.on_bad_row == OnBadRow::Skip => {
             Err(Error::NoUsableRows {
                 path: path.to_owned(),
                 count: content.rows,
@@ -87,22 +110,38 @@ fn decide_mapping(path: &Path, rows: &[Row], wanted: &ColumnMap) -> Result<Mappi
 }
 
 impl FileContent {
-    fn add(&mut self, row: Row, file: u32, label_range: Option<(f32, f32)>) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        row: Row,
+        file: u32,
+        limit: usize,
+        label_range: Option<(f32, f32)>,
+        keep: &mut Keep<'_>,
+    ) -> Result<(), Error> {
         self.rows += 1;
-        let line = row.line;
+        let (line, span) = (row.line, row.span);
         match row.cells.and_then(|cells| convert(&cells, &self.mapping, label_range)) {
             Ok(converted) => {
                 let origin = Origin { file, line };
                 let label = converted.label;
-                let examples = converted.texts.into_iter().map(|texts| Example { texts, label, origin });
-                self.examples.extend(examples);
-                Ok(())
+                for (part, texts) in converted.texts.into_iter().take(limit - self.examples).enumerate() {
+                    self.count(texts.len(), line);
+                    keep(Found { example: Example { texts, label, origin }, span, part })?;
+                }
             }
             Err(fault) => {
                 let bad = fault.at(&self.path, line);
                 self.bad.push(self.refuse_class_name(bad)?);
-                Ok(())
             }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, texts: usize, line: u64) {
+        self.examples += 1;
+        self.most = self.most.max(texts);
+        if self.fewest.is_none_or(|(fewest, _)| texts < fewest) {
+            self.fewest = Some((texts, line));
         }
     }
 
@@ -110,7 +149,7 @@ impl FileContent {
     fn refuse_class_name(&self, bad: BadRow) -> Result<BadRow, Error> {
         match (&bad.reason, &self.mapping.texts) {
             (Reason::BadLabel { found }, TextColumns::Named { anchor, positive, .. })
-                if self.examples.is_empty()
+                if self.examples == 0
                     && found.parse::<f64>().is_err()
                     && found.starts_with(char::is_alphabetic) =>
             {
@@ -126,14 +165,9 @@ impl FileContent {
         }
     }
 
-    /// An example with the fewest negatives, the first of them.
-    pub(crate) fn fewest_negatives(&self) -> Option<&Example> {
-        self.examples.iter().min_by_key(|example| example.texts.len())
-    }
-
     /// What the examples of this file are.
     pub(crate) fn kind(&self) -> Kind {
-        match (&self.mapping.label, self.fewest_negatives().map_or(2, |example| example.texts.len())) {
+        match (&self.mapping.label, self.fewest.map_or(2, |(texts, _)| texts)) {
             (Some(_), _) => Kind::Scored,
             (None, 2) => Kind::Pairs,
             (None, texts) => Kind::Triplets { negatives: texts - 2 },

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bad_row::{Fault, Reason};
 use crate::error::Error;
-use crate::format::{Cells, Row, Rows};
+use crate::format::{Cells, Row, Rows, Span};
 
 /// The rows of `reader`, whose first byte stands at `offset` of the file.
 pub(crate) fn rows(
@@ -66,7 +66,9 @@ impl<R: Read> Iterator for Records<R> {
                 record.iter().map(|field| field.split(|&byte| byte == b'\n').count() - 1).sum();
             let line = self.rows.reader().position().line() - 1 - newlines as u64;
             let byte = self.offset + record.position().map_or(0, csv::Position::byte);
-            return Some(Ok(Row { line, cells: cells(&record, &self.header, byte, newlines > 0) }));
+            let end = self.offset + self.rows.reader().position().byte();
+            let span = Some(Span { offset: byte, bytes: end - byte });
+            return Some(Ok(Row { line, span, cells: cells(&record, &self.header, byte, newlines > 0) }));
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn read_duplicates(path: &Path, options: &ReadOptions) -> Result<Option<Text
         if places.insert(id.clone(), texts.len()).is_some() {
             bad.push(bad_id(id, "stands on an earlier row too").at(path, line));
         }
-        texts.push(text_of(Row { line, cells: Ok(cells) }, &field, path)?);
+        texts.push(text_of(Row { line, span: None, cells: Ok(cells) }, &field, path)?);
     }
     let mut pairs = BTreeSet::new();
     for (place, (line, ids)) in listed.into_iter().enumerate() {

@@ -38,6 +38,34 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Texts cannot stay in a file of this format.
+    #[error(
+        "`{}`: rows of Parquet cannot be read one by one, as data.streaming needs it; `temper data convert {} -o \
+         FILE.jsonl` makes a file of which they can", path.display(), path.display()
+    )]
+    NotStreamed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row that an index has no number for.
+    #[error("`{}`, line {line}: an index ends at 4 billion lines, and at rows of 4 GB; divide the file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// A row that is not what it was when the file was read first.
+    #[error(
+        "`{}`, line {line}: the file was changed while it was trained from; put back what it was, and go on with \
+         `temper train --resume`, or start anew", path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
     /// The file is no readable Parquet.
     #[cfg(feature = "parquet")]
     #[error("`{}` is not a readable Parquet file (truncated?)", path.display())]

@@ -124,28 +124,6 @@ impl Dataset {
     #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
         let examples = indices.iter().map(|&index| self.examples[index].clone()).collect();
-        self.with_examples(examples)
-    }
-
-    /// Divides without copying texts: the examples not named, and those at `held_out` (ascending indices).
-    #[must_use]
-    pub fn divide(mut self, held_out: &[usize]) -> (Self, Self) {
-        let mut rest = Vec::with_capacity(self.len() - held_out.len());
-        let mut held = Vec::with_capacity(held_out.len());
-        let mut next = held_out.iter().peekable();
-        for (index, example) in std::mem::take(&mut self.examples).into_iter().enumerate() {
-            if next.next_if(|&&wanted| wanted == index).is_some() {
-                held.push(example);
-            } else {
-                rest.push(example);
-            }
-        }
-        let held = self.with_examples(held);
-        self.examples = rest;
-        (self, held)
-    }
-
-    fn with_examples(&self, examples: Vec<Example>) -> Self {
         Self {
             kind: self.kind,
             column_names: self.column_names.clone(),
@@ -182,14 +160,6 @@ pub(crate) mod tests {
             skipped: Vec::new(),
             excluded: 0,
         }
-    }
-
-    #[test]
-    fn divide_moves_what_subset_copies() {
-        let all = dataset(&[&["a", "b"], &["c", "d"], &["e", "f"]]);
-        let (rest, held) = all.clone().divide(&[1]);
-        assert_eq!(rest, all.subset(&[0, 2]));
-        assert_eq!(held, all.subset(&[1]));
     }
 
     #[test]

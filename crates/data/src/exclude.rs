@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::example::Dataset;
+use crate::examples::Examples;
 use crate::retrieval::Retrieval;
 
 /// Pairs of anchor and positive that are wrong, and which of them were met.
@@ -63,6 +64,26 @@ impl ExcludedPairs {
         dataset.excluded += before - dataset.len();
     }
 
+    /// The same of examples to learn from.
+    pub fn leave_out_of(&mut self, examples: &mut Examples) {
+        let texts = examples.texts();
+        let mut known = HashMap::new();
+        for (anchor, positives) in &self.met {
+            for positive in positives.keys() {
+                if let (Some(a), Some(p)) = (texts.number(anchor), texts.number(positive)) {
+                    known.insert([a, p], (anchor.clone(), positive.clone()));
+                }
+            }
+        }
+        let mut keep = |index| {
+            let texts = texts.example(index);
+            known.get(&[texts[0], texts[1]]).is_none_or(|(anchor, positive)| !self.meets(anchor, positive))
+        };
+        let keep: Vec<bool> = (0..examples.len()).map(&mut keep).collect();
+        examples.excluded += keep.iter().filter(|keep| !**keep).count();
+        examples.retain(&keep);
+    }
+
     /// Takes away answers that are an excluded pair with their query. A query without another answer does not count.
     pub fn leave_out_answers(&mut self, retrieval: &mut Retrieval) {
         for ((_, query), relevant) in retrieval.queries.iter().zip(&mut retrieval.relevant) {
@@ -85,9 +106,13 @@ mod tests {
     fn equal_anchor_and_positive_go_whatever_the_negatives() {
         let mut data = dataset(&[&["a", "x", "n"], &["a", "y", "x"], &["x", "a", "n"], &["a", "x", "m"]]);
         let mut pairs = excluded(&[["a", "x"], ["a", "x"], ["a", "n"], ["b", "x"]]);
+        let (mut same, mut examples) = (pairs.clone(), Examples::from(data.clone()));
         pairs.leave_out(&mut data);
         assert_eq!((data.len(), data.excluded), (2, 2));
         assert_eq!((pairs.len(), pairs.unmet(), pairs.left_out()), (3, 2, 2));
+        same.leave_out_of(&mut examples);
+        assert_eq!((examples.len(), examples.excluded, same.unmet(), same.left_out()), (2, 2, 2, 2));
+        assert_eq!([0, 1].map(|index| examples.origin(index).line), [2, 3]);
     }
 
     #[test]

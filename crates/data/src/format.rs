@@ -16,7 +16,16 @@ pub(crate) type Cells = Map<String, Value>;
 /// One row of a file: its values, or what is wrong with it as a whole.
 pub(crate) struct Row {
     pub(crate) line: u64,
+    /// Where it stands; none where rows are not in one piece.
+    pub(crate) span: Option<Span>,
     pub(crate) cells: Result<Cells, Fault>,
+}
+
+/// A piece of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
 }
 
 /// The rows of a file; an error ends them.

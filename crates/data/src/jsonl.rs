@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::bad_row::{Fault, Reason};
 use crate::error::Error;
-use crate::format::{Cells, Row, Rows};
+use crate::format::{Cells, Row, Rows, Span};
 
 /// The rows of `reader`, whose first byte stands at `offset` of the file.
 pub(crate) fn rows(reader: impl BufRead + Send + 'static, path: &Path, offset: u64) -> Rows {
@@ -36,7 +36,8 @@ impl<R: BufRead> Iterator for Lines<R> {
             }
             self.line += 1;
             if !self.buffer.trim_ascii().is_empty() {
-                return Some(Ok(Row { line: self.line, cells: parse(&self.buffer, start) }));
+                let span = Some(Span { offset: start, bytes: self.buffer.len() as u64 });
+                return Some(Ok(Row { line: self.line, span, cells: parse(&self.buffer, start) }));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Files of pairs, triplets and scored pairs become indexable examples, seeded orders and reports.
 //!
 //! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
-//! [`Dataset`], [`split`] holds a part of it out, [`sampler`] cuts an epoch into batches,
+//! [`Dataset`], [`Examples`] are those of a run, in memory or left in their files, [`split`] holds a part of them out,
+//! [`sampler`] cuts an epoch into batches,
 //! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`Reranking`] and [`TextsWithDuplicates`] what the tasks
 //! of these names are, [`texts`] streams plain texts, [`mod@inspect`]
 //! reports what is in a data set, [`mining`] and [`bm25`] find negatives in it, [`doctor`] what is wrong with it, and [`random`] is the source of every random choice in temper.
@@ -18,6 +19,7 @@ pub mod doctor;
 mod duplicates;
 pub mod error;
 pub mod example;
+mod examples;
 mod exclude;
 mod format;
 pub mod inspect;
@@ -42,12 +44,12 @@ pub use corpus::{CorpusColumns, Document, read_corpus};
 pub use duplicates::{TextsWithDuplicates, read_duplicates};
 pub use error::Error;
 pub use example::{Dataset, Example, FileReport, Kind, Origin};
+pub use examples::{Examples, TextNumbers};
 pub use exclude::ExcludedPairs;
 pub use inspect::{Report, inspect};
 pub use read::{ReadOptions, read};
 pub use reranking::{Reranking, RerankingSample, read_reranking};
 pub use retrieval::Retrieval;
 pub use sampler::{BatchSampler, batch_count, epoch_batches};
-pub use split::hold_out;
 pub use texts::{TextFormat, Texts};
 pub use write::to_bytes;

@@ -19,7 +19,7 @@ pub(crate) fn rows(file: File, path: &Path) -> Result<Rows, Error> {
     let reader = SerializedFileReader::new(file).map_err(&failed)?;
     Ok(Box::new(reader.into_iter().zip(1..).map(move |(row, line)| {
         let row = row.map_err(&failed)?;
-        Ok(Row { line, cells: cells(&row) })
+        Ok(Row { line, span: None, cells: cells(&row) })
     })))
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::bad_row::{BadRow, OnBadRow};
 use crate::columns::ColumnMap;
-use crate::content::{FileContent, read_file};
+use crate::content::{FileContent, Keep, read_file};
 use crate::error::Error;
-use crate::example::{Dataset, Example, FileReport, Kind};
+use crate::example::{Dataset, FileReport, Kind};
 
 /// Bad rows shown in an error.
 const SHOWN_BAD_ROWS: usize = 5;
@@ -27,26 +27,56 @@ pub struct ReadOptions {
 
 /// Reads files, one after the other, into one data set.
 pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> {
+    let mut examples = Vec::new();
+    let contents = read_each(paths, options, &mut |found| {
+        examples.push(found.example);
+        Ok(())
+    })?;
+    let Summary { kind, column_names, files, skipped } = summarise(paths, contents, options)?;
+    for example in &mut examples {
+        example.texts.truncate(kind.columns());
+    }
+    Ok(Dataset { kind, column_names, examples, files, skipped, excluded: 0 })
+}
+
+/// Reads files, one after the other, and hands on every example.
+pub(crate) fn read_each(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+    keep: &mut Keep<'_>,
+) -> Result<Vec<FileContent>, Error> {
     let mut files = Vec::new();
     for (index, path) in paths.iter().enumerate() {
-        let taken: usize = files.iter().map(|file: &FileContent| file.examples.len()).sum();
+        let taken: usize = files.iter().map(|file: &FileContent| file.examples).sum();
         let limit = options.limit.map(|limit| limit - taken);
         if limit == Some(0) {
             break;
         }
-        files.push(read_file(path, index as u32, limit, options)?);
+        files.push(read_file(path, index as u32, limit, options, keep)?);
     }
+    Ok(files)
+}
+
+/// What files have in common.
+pub(crate) struct Summary {
+    pub(crate) kind: Kind,
+    pub(crate) column_names: Vec<String>,
+    pub(crate) files: Vec<FileReport>,
+    pub(crate) skipped: Vec<BadRow>,
+}
+
+/// Checks that files fit together, and that there are no bad rows, unless they may be left out.
+pub(crate) fn summarise(
+    paths: &[PathBuf],
+    mut files: Vec<FileContent>,
+    options: &ReadOptions,
+) -> Result<Summary, Error> {
     let bad: Vec<BadRow> = files.iter_mut().flat_map(|file| std::mem::take(&mut file.bad)).collect();
-    let bad = check_bad(bad, options.on_bad_row)?;
+    let skipped = check_bad(bad, options.on_bad_row)?;
     let kind = common_kind(&files)?;
     let column_names = files[0].mapping.column_names(kind);
     let reports = paths.iter().enumerate().map(|(index, path)| report(path, files.get(index), kind));
-    let reports = reports.collect::<Result<_, _>>()?;
-    let mut examples: Vec<Example> = files.into_iter().flat_map(|file| file.examples).collect();
-    for example in &mut examples {
-        example.texts.truncate(kind.columns());
-    }
-    Ok(Dataset { kind, column_names, examples, files: reports, skipped: bad, excluded: 0 })
+    Ok(Summary { kind, column_names, files: reports.collect::<Result<_, _>>()?, skipped })
 }
 
 /// The bad rows to leave out; an error where there must be none.
@@ -97,17 +127,16 @@ fn report(path: &Path, content: Option<&FileContent>, kind: Kind) -> Result<File
 
 /// Says how many negatives are used where a row has more than that.
 fn negatives_note(content: &FileContent, kind: Kind) -> Option<String> {
-    let most = content.examples.iter().map(|example| example.texts.len()).max()?;
+    let (fewest, line) = content.fewest?;
+    let most = content.most;
     if most == kind.columns() {
         return None;
     }
     let (used, most) = (kind.columns() - 2, most - 2);
-    let fewest = content.fewest_negatives().filter(|example| example.texts.len() == kind.columns());
-    Some(match fewest {
-        Some(example) => {
-            format!("{used} of up to {most} negatives used: line {} has no more", example.origin.line)
-        }
-        None => format!("{used} of up to {most} negatives used: another file has no more"),
+    Some(if fewest == kind.columns() {
+        format!("{used} of up to {most} negatives used: line {line} has no more")
+    } else {
+        format!("{used} of up to {most} negatives used: another file has no more")
     })
 }
 

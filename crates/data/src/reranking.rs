@@ -35,22 +35,26 @@ pub struct Reranking {
 /// Reads rows `{query, positive: [..], negative: [..]}`; none where the file has no lists of negatives, as triplets
 /// have none. A limit counts rows.
 pub fn read_reranking(path: &Path, options: &ReadOptions) -> Result<Option<Reranking>, Error> {
-    let mut content = read_file(path, 0, None, options)?;
-    if !has_lists(&content) {
+    let mut examples = Vec::new();
+    let mut content = read_file(path, 0, None, options, &mut |found| {
+        examples.push(found.example);
+        Ok(())
+    })?;
+    if !has_lists(&content, &examples) {
         return Ok(None);
     }
     let skipped = check_bad(std::mem::take(&mut content.bad), options.on_bad_row)?;
-    let rows = content.examples.chunk_by(|a, b| a.origin == b.origin);
+    let rows = examples.chunk_by(|a, b| a.origin == b.origin);
     let samples = rows.map(sample).take(options.limit.unwrap_or(usize::MAX)).collect();
     let mapping = format!("{}: {}", path.display(), content.mapping.describe(None));
     Ok(Some(Reranking { samples, mapping, skipped }))
 }
 
 /// Whether some row lists more negatives than there are columns of them, or several positives beside negatives.
-fn has_lists(content: &FileContent) -> bool {
+fn has_lists(content: &FileContent, examples: &[Example]) -> bool {
     let TextColumns::Named { negatives, .. } = &content.mapping.texts else { return false };
-    let lists_positives = || content.examples.windows(2).any(|pair| pair[0].origin == pair[1].origin);
-    let most = content.examples.iter().map(|example| example.texts.len() - 2).max().unwrap_or(0);
+    let lists_positives = || examples.windows(2).any(|pair| pair[0].origin == pair[1].origin);
+    let most = content.most.saturating_sub(2);
     most > negatives.len() || most > 0 && lists_positives()
 }
 

@@ -1,10 +1,8 @@
 //! The batches of an epoch, as a pure function of (seed, epoch).
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::example::Dataset;
+use crate::examples::{Examples, TextNumbers};
 use crate::random::{key, permutation};
 
 /// How an epoch is cut into batches.
@@ -24,7 +22,7 @@ pub enum BatchSampler {
 ///
 /// With `drop_last`, batches that are not full are left out.
 pub fn epoch_batches(
-    dataset: &Dataset,
+    examples: &Examples,
     sampler: BatchSampler,
     batch_size: usize,
     seed: u64,
@@ -32,12 +30,12 @@ pub fn epoch_batches(
     drop_last: bool,
 ) -> Vec<Vec<usize>> {
     let batch_size = batch_size.max(1);
-    let shuffled = || permutation(key(seed, "data.sampler", epoch), dataset.len());
+    let shuffled = || permutation(key(seed, "data.sampler", epoch), examples.len());
     let chunked = |order: Vec<usize>| order.chunks(batch_size).map(<[usize]>::to_vec).collect();
     let mut batches: Vec<Vec<usize>> = match sampler {
-        BatchSampler::Sequential => chunked((0..dataset.len()).collect()),
+        BatchSampler::Sequential => chunked((0..examples.len()).collect()),
         BatchSampler::Shuffle => chunked(shuffled()),
-        BatchSampler::NoDuplicates => without_duplicates(dataset, shuffled(), batch_size),
+        BatchSampler::NoDuplicates => without_duplicates(examples.texts(), shuffled(), batch_size),
     };
     if drop_last {
         batches.retain(|batch| batch.len() == batch_size);
@@ -47,7 +45,7 @@ pub fn epoch_batches(
 
 /// How many batches an epoch has; without duplicates that depends on the epoch's order.
 pub fn batch_count(
-    dataset: &Dataset,
+    examples: &Examples,
     sampler: BatchSampler,
     batch_size: usize,
     seed: u64,
@@ -56,10 +54,10 @@ pub fn batch_count(
 ) -> usize {
     match (sampler, drop_last) {
         (BatchSampler::NoDuplicates, _) => {
-            epoch_batches(dataset, sampler, batch_size, seed, epoch, drop_last).len()
+            epoch_batches(examples, sampler, batch_size, seed, epoch, drop_last).len()
         }
-        (_, true) => dataset.len() / batch_size.max(1),
-        (_, false) => dataset.len().div_ceil(batch_size.max(1)),
+        (_, true) => examples.len() / batch_size.max(1),
+        (_, false) => examples.len().div_ceil(batch_size.max(1)),
     }
 }
 
@@ -67,15 +65,16 @@ pub fn batch_count(
 ///
 /// sentence-transformers' NoDuplicatesBatchSampler fills one batch after the other from all that remains, which
 /// is the same but for rare gaps and takes quadratic time when a text occurs often; this takes linear time.
-fn without_duplicates(dataset: &Dataset, order: Vec<usize>, batch_size: usize) -> Vec<Vec<usize>> {
+fn without_duplicates(texts: &TextNumbers, order: Vec<usize>, batch_size: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     // For every batch, a batch at or behind it that may have room; followed and shortened like a union-find.
     let mut open: Vec<usize> = vec![0];
-    let mut next_free: HashMap<&str, usize> = HashMap::new();
+    // For every text, the batch behind the last one that holds it.
+    let mut next_free = vec![0; texts.distinct()];
     for index in order {
-        let texts = &dataset.examples[index].texts;
-        let earliest = texts.iter().filter_map(|text| next_free.get(text.as_str())).max();
-        let batch = first_open(&mut open, earliest.copied().unwrap_or(0));
+        let own = texts.example(index).iter().map(|text| *text as usize);
+        let earliest = own.clone().map(|text| next_free[text]).max();
+        let batch = first_open(&mut open, earliest.unwrap_or(0));
         if batch == batches.len() {
             batches.push(Vec::with_capacity(batch_size));
             open.push(batch + 1);
@@ -84,7 +83,9 @@ fn without_duplicates(dataset: &Dataset, order: Vec<usize>, batch_size: usize) -
         if batches[batch].len() == batch_size {
             open[batch] = batch + 1;
         }
-        next_free.extend(texts.iter().map(|text| (text.as_str(), batch + 1)));
+        for text in own {
+            next_free[text] = batch + 1;
+        }
     }
     batches
 }
@@ -99,6 +100,7 @@ fn first_open(open: &mut [usize], mut batch: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::example::tests::dataset;
     use proptest::prelude::*;
@@ -108,7 +110,7 @@ mod tests {
     fn epochs_differ_and_repeat() {
         let texts: Vec<[String; 2]> = (0..50).map(|i| [format!("a{i}"), format!("p{i}")]).collect();
         let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
-        let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).into();
         let batches = |epoch| epoch_batches(&data, BatchSampler::Shuffle, 8, 42, epoch, false);
         assert_eq!(batches(3), batches(3));
         assert_ne!(batches(3), batches(4));
@@ -118,8 +120,8 @@ mod tests {
 
     #[test]
     fn clashing_examples_are_postponed() {
-        let data = dataset(&[&["a", "1"], &["a", "2"], &["b", "3"], &["c", "4"]]);
-        assert_eq!(without_duplicates(&data, vec![0, 1, 2, 3], 2), [[0, 2], [1, 3]]);
+        let data = Examples::from(dataset(&[&["a", "1"], &["a", "2"], &["b", "3"], &["c", "4"]]));
+        assert_eq!(without_duplicates(data.texts(), vec![0, 1, 2, 3], 2), [[0, 2], [1, 3]]);
     }
 
     proptest! {
@@ -131,7 +133,7 @@ mod tests {
             let texts: Vec<[String; 3]> =
                 rows.iter().map(|(a, b, c)| [a.to_string(), b.to_string(), c.to_string()]).collect();
             let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
-            let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let data = Examples::from(dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()));
             for sampler in [BatchSampler::Shuffle, BatchSampler::NoDuplicates, BatchSampler::Sequential] {
                 let batches = epoch_batches(&data, sampler, batch_size, seed, epoch, false);
                 prop_assert_eq!(batches.len(), batch_count(&data, sampler, batch_size, seed, epoch, false));
@@ -146,7 +148,7 @@ mod tests {
                     for batch in &batches {
                         let mut seen = HashSet::new();
                         for &index in batch {
-                            let texts: HashSet<&String> = data.examples[index].texts.iter().collect();
+                            let texts: HashSet<String> = data.get(index).unwrap().texts.iter().cloned().collect();
                             prop_assert!(texts.into_iter().all(|text| seen.insert(text)));
                         }
                     }

@@ -1,32 +1,28 @@
 //! Holding out shares of the examples, so that no text stands on both sides.
 
-use std::collections::HashMap;
-
 use crate::example::Dataset;
+use crate::examples::TextNumbers;
 use crate::random::{key, permutation};
 
-/// Divides the examples: (the rest, the held out), both in the order of the file.
+/// The examples to hold out, ascending.
 ///
 /// Examples that share any text form a group, directly or through others. Groups are taken in a seeded order
 /// until `share` of the examples, at most `max`, is reached; a group that would exceed that is passed over.
-pub fn hold_out(dataset: &Dataset, seed: u64, share: f64, max: usize) -> (Vec<usize>, Vec<usize>) {
-    let wanted = ((dataset.len() as f64 * share).round() as usize).min(max);
-    let groups = groups(dataset);
-    let mut held = vec![false; dataset.len()];
-    let mut count = 0;
+pub fn hold_out(texts: &TextNumbers, seed: u64, share: f64, max: usize) -> Vec<usize> {
+    let wanted = ((texts.len() as f64 * share).round() as usize).min(max);
+    let groups = Groups::new(texts);
+    let mut held = Vec::new();
     for group in permutation(key(seed, "data.hold_out", 0), groups.len()) {
-        let members = &groups[group];
-        if count + members.len() <= wanted {
-            count += members.len();
-            for &member in members {
-                held[member] = true;
-            }
-        }
-        if count == wanted {
+        if held.len() == wanted {
             break;
         }
+        let members = groups.members(group);
+        if held.len() + members.len() <= wanted {
+            held.extend_from_slice(members);
+        }
     }
-    (0..dataset.len()).partition(|&index| !held[index])
+    held.sort_unstable();
+    held
 }
 
 /// Divides the examples into a part for each of `shares`, and the rest behind them, each in the order of the file.
@@ -34,7 +30,8 @@ pub fn hold_out(dataset: &Dataset, seed: u64, share: f64, max: usize) -> (Vec<us
 /// Groups stay together as in [`hold_out`]. Of every stratum of labels (each label, or fifths where there are many) a part
 /// has its share, as far as the groups allow.
 pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
-    let (groups, strata) = (groups(dataset), strata(dataset));
+    let texts = TextNumbers::of(dataset.examples.iter().map(|example| example.texts.as_slice()));
+    let (groups, strata) = (Groups::new(&texts), strata(dataset));
     let mut sizes = vec![0usize; strata.iter().max().map_or(1, |largest| largest + 1)];
     for stratum in &strata {
         sizes[*stratum] += 1;
@@ -43,7 +40,7 @@ pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
     let order = permutation(key(seed, "data.split", 0), groups.len());
     for (part, share) in shares.iter().enumerate() {
         let mut room: Vec<usize> = sizes.iter().map(|size| (*size as f64 * share).round() as usize).collect();
-        for group in order.iter().map(|group| &groups[*group]) {
+        for group in order.iter().map(|group| groups.members(*group)) {
             let mut needed = vec![0; room.len()];
             for member in group {
                 needed[strata[*member]] += 1;
@@ -78,27 +75,41 @@ fn strata(dataset: &Dataset) -> Vec<usize> {
 }
 
 /// Examples connected by equal texts, in the order of their first member.
-fn groups(dataset: &Dataset) -> Vec<Vec<usize>> {
-    let mut parents: Vec<usize> = (0..dataset.len()).collect();
-    let mut first_with: HashMap<&str, usize> = HashMap::new();
-    for (index, example) in dataset.examples.iter().enumerate() {
-        for text in &example.texts {
-            let other = *first_with.entry(text).or_insert(index);
-            let (a, b) = (root(&mut parents, index), root(&mut parents, other));
-            // The smaller index stays the root, so that groups do not depend on hashing.
-            parents[a.max(b)] = a.min(b);
+struct Groups {
+    /// The examples, group after group, ascending within each.
+    members: Vec<usize>,
+    /// Where each group begins, and behind them the end of the last.
+    starts: Vec<usize>,
+}
+
+impl Groups {
+    fn new(texts: &TextNumbers) -> Self {
+        let mut parents: Vec<usize> = (0..texts.len()).collect();
+        let mut first_with = vec![usize::MAX; texts.distinct()];
+        for index in 0..texts.len() {
+            for text in texts.example(index) {
+                let first = &mut first_with[*text as usize];
+                *first = index.min(*first);
+                let (a, b) = (root(&mut parents, index), root(&mut parents, *first));
+                // The smaller index is the root: a group's first member.
+                parents[a.max(b)] = a.min(b);
+            }
         }
+        let roots: Vec<usize> = (0..texts.len()).map(|index| root(&mut parents, index)).collect();
+        let mut members: Vec<usize> = (0..texts.len()).collect();
+        members.sort_by_key(|index| roots[*index]);
+        let begins = |place: &usize| *place == 0 || roots[members[*place]] != roots[members[*place - 1]];
+        let starts = (0..members.len()).filter(begins).chain([members.len()]).collect();
+        Self { members, starts }
     }
-    let mut places: HashMap<usize, usize> = HashMap::new();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for index in 0..dataset.len() {
-        let place = *places.entry(root(&mut parents, index)).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(index);
+
+    fn len(&self) -> usize {
+        self.starts.len() - 1
     }
-    groups
+
+    fn members(&self, group: usize) -> &[usize] {
+        &self.members[self.starts[group]..self.starts[group + 1]]
+    }
 }
 
 fn root(parents: &mut [usize], mut index: usize) -> usize {
@@ -116,11 +127,17 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
+    fn numbers(dataset: &Dataset) -> TextNumbers {
+        TextNumbers::of(dataset.examples.iter().map(|example| example.texts.as_slice()))
+    }
+
     #[test]
     fn a_chain_of_shared_texts_stays_together() {
-        let data = dataset(&[&["a", "b"], &["c", "d"], &["b", "c"], &["x", "y"]]);
-        assert_eq!(groups(&data), [vec![0, 1, 2], vec![3]]);
-        assert_eq!(hold_out(&data, 7, 0.5, 1000), (vec![0, 1, 2], vec![3]));
+        let texts = numbers(&dataset(&[&["a", "b"], &["c", "d"], &["b", "c"], &["x", "y"]]));
+        let groups = Groups::new(&texts);
+        let members: Vec<&[usize]> = (0..groups.len()).map(|group| groups.members(group)).collect();
+        assert_eq!(members, [&[0, 1, 2][..], &[3]]);
+        assert_eq!(hold_out(&texts, 7, 0.5, 1000), [3]);
     }
 
     #[test]
@@ -128,9 +145,9 @@ mod tests {
         let texts: Vec<[String; 2]> = (0..250).map(|i| [format!("a{i}"), format!("p{i}")]).collect();
         let rows: Vec<[&str; 2]> = texts.iter().map(|[a, p]| [a.as_str(), p.as_str()]).collect();
         let rows: Vec<&[&str]> = rows.iter().map(<[&str; 2]>::as_slice).collect();
-        let data = dataset(&rows);
-        assert_eq!(hold_out(&data, 1, 0.1, 1000).1.len(), 25);
-        assert_eq!(hold_out(&data, 1, 0.1, 9).1.len(), 9);
+        let data = numbers(&dataset(&rows));
+        assert_eq!(hold_out(&data, 1, 0.1, 1000).len(), 25);
+        assert_eq!(hold_out(&data, 1, 0.1, 9).len(), 9);
         assert_eq!(hold_out(&data, 1, 0.1, 9), hold_out(&data, 1, 0.1, 9));
         assert_ne!(hold_out(&data, 1, 0.1, 9), hold_out(&data, 2, 0.1, 9));
     }
@@ -185,7 +202,8 @@ mod tests {
             let texts: Vec<[String; 2]> = rows.iter().map(|(a, b)| [a.to_string(), b.to_string()]).collect();
             let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
             let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            let (rest, held) = hold_out(&data, seed, share, max);
+            let held = hold_out(&numbers(&data), seed, share, max);
+            let rest: Vec<usize> = (0..data.len()).filter(|index| !held.contains(index)).collect();
             prop_assert!(held.len() <= max && held.len() as f64 <= share * data.len() as f64 + 0.5);
             let mut all: Vec<usize> = rest.iter().chain(&held).copied().collect();
             all.sort_unstable();

@@ -69,9 +69,9 @@ impl Default for FreshConfig {
 
 impl FreshConfig {
     /// A BERT encoder with mean pooling and normalisation; every value is a function of `seed`.
-    pub fn build<S: AsRef<str> + Sync + Send>(
+    pub fn build<S: AsRef<str>>(
         &self,
-        texts: &[S],
+        texts: impl IntoIterator<Item = S>,
         seed: u64,
         device: &Device,
     ) -> Result<Encoder, Error> {
@@ -132,7 +132,7 @@ impl FreshConfig {
         Encoder::new(contract, tokenizer, network, bert.to_json())
     }
 
-    fn train_tokenizer<S: AsRef<str>>(&self, texts: &[S]) -> Result<Tokenizer, Error> {
+    fn train_tokenizer<S: AsRef<str>>(&self, texts: impl IntoIterator<Item = S>) -> Result<Tokenizer, Error> {
         let place = PathBuf::from("fresh vocabulary");
         let special = SPECIAL_TOKENS.map(|t| AddedToken::from(t, true));
         let trainer = BpeTrainer::builder()
@@ -157,7 +157,9 @@ impl FreshConfig {
 ///
 /// The trainer numbers pieces in the map's order, so the map must have the same order every time: fixed hash keys,
 /// words put in sorted.
-fn word_counts<S: AsRef<str>>(texts: &[S]) -> tokenizers::Result<AHashMap<CompactString, u64>> {
+fn word_counts<S: AsRef<str>>(
+    texts: impl IntoIterator<Item = S>,
+) -> tokenizers::Result<AHashMap<CompactString, u64>> {
     let mut sorted: BTreeMap<CompactString, u64> = BTreeMap::new();
     for text in texts {
         let mut normalized = NormalizedString::from(text.as_ref());
@@ -238,7 +240,7 @@ mod tests {
             intermediate_size: 16,
             ..FreshConfig::default()
         };
-        let build = |seed| tiny.build(&texts, seed, &Device::flex()).unwrap();
+        let build = |seed| tiny.build(texts, seed, &Device::flex()).unwrap();
         let first = build(1);
         assert_eq!(first.fingerprint(), build(1).fingerprint());
         assert_ne!(first.fingerprint(), build(2).fingerprint());

@@ -1,14 +1,16 @@
 //! Which examples each optimizer step sees, and their tokens, made ahead on a thread of their own.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
 use burn::tensor::TensorData;
-use temper_data::{Dataset, batch_count, epoch_batches};
+use temper_data::{Example, Examples, batch_count, epoch_batches};
 use temper_encoder::{Encoder, PackedBatch};
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::learner::{Part, Tower};
 use crate::losses::Objective;
 use crate::prepare::Prepared;
@@ -19,7 +21,7 @@ const AHEAD: usize = 4;
 /// The order of examples over a whole run, a pure function of config and data.
 #[derive(Debug, Clone)]
 pub struct StepOrder<'a> {
-    dataset: &'a Dataset,
+    dataset: &'a Examples,
     config: &'a Config,
     /// First step of each epoch, and behind them the end of the last one, which `max_steps` may not reach.
     epoch_starts: Vec<u64>,
@@ -49,11 +51,11 @@ impl MicroBatch {
 }
 
 /// The batches of one optimizer step.
-pub type StepBatches = Result<Vec<MicroBatch>, temper_encoder::Error>;
+pub type StepBatches = Result<Vec<MicroBatch>, Error>;
 
 impl<'a> StepOrder<'a> {
     /// Lays out the epochs of a run.
-    pub fn new(dataset: &'a Dataset, config: &'a Config) -> Self {
+    pub fn new(dataset: &'a Examples, config: &'a Config) -> Self {
         let train = &config.train;
         let mut epoch_starts = vec![0];
         for epoch in 0.. {
@@ -71,7 +73,7 @@ impl<'a> StepOrder<'a> {
         Self { dataset, config, epoch_starts, total_steps }
     }
 
-    fn count(dataset: &Dataset, config: &Config, epoch: u64) -> usize {
+    fn count(dataset: &Examples, config: &Config, epoch: u64) -> usize {
         let t = &config.train;
         let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
         batch_count(dataset, sampler, size, config.seed, epoch, t.dataloader_drop_last)
@@ -107,9 +109,8 @@ impl<'a> StepOrder<'a> {
                 epoch as u64,
                 t.dataloader_drop_last,
             );
-            let steps: Vec<_> = batches.chunks(t.gradient_accumulation_steps).map(<[_]>::to_vec).collect();
             let (skip, take) = (first.saturating_sub(window[0]), self.total_steps - window[0]);
-            steps.into_iter().take(take as usize).skip(skip as usize)
+            steps(batches, t.gradient_accumulation_steps).take(take as usize).skip(skip as usize)
         })
     }
 
@@ -135,16 +136,13 @@ impl<'a> StepOrder<'a> {
     }
 
     /// The texts of some examples, ready for the encoder.
-    pub fn tokenize(
-        &self,
-        prepared: &Prepared,
-        examples: Vec<usize>,
-    ) -> Result<MicroBatch, temper_encoder::Error> {
+    pub fn tokenize(&self, prepared: &Prepared, examples: Vec<usize>) -> Result<MicroBatch, Error> {
         let prompts = &self.config.prompts;
+        let read: Vec<Cow<'_, Example>> =
+            examples.iter().map(|index| self.dataset.get(*index)).collect::<Result<_, _>>()?;
         let (mut sequences, mut text_ids, mut guide) = (Vec::new(), Vec::new(), Vec::new());
         for column in 0..self.dataset.kind.columns() {
-            let texts: Vec<&str> =
-                examples.iter().map(|i| self.dataset.examples[*i].texts[column].as_str()).collect();
+            let texts: Vec<&str> = read.iter().map(|example| example.texts[column].as_str()).collect();
             let prompt = if column == 0 { &prompts.anchor } else { &prompts.positive };
             sequences.extend(prepared.encoder.tokenizer().encode(&texts, prompt.as_deref())?);
             text_ids.push(texts.iter().map(text_id).collect());
@@ -153,7 +151,7 @@ impl<'a> StepOrder<'a> {
                 guide.push(TensorData::new(vectors.values, [texts.len(), vectors.dim]));
             }
         }
-        let labels = examples.iter().filter_map(|i| self.dataset.examples[*i].label).collect();
+        let labels = read.iter().filter_map(|example| example.label).collect();
         let size = self.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
         let anchors = if prepared.loss.has_twin() { examples.len() } else { 0 };
         let (anchors, others) = sequences.split_at(anchors);
@@ -165,6 +163,15 @@ impl<'a> StepOrder<'a> {
             [passes(Tower::Twin, anchors), passes(Tower::Encoder, others)].into_iter().flatten().collect();
         Ok(MicroBatch { examples, passes, labels, text_ids, guide })
     }
+}
+
+/// The batches of each step.
+fn steps(batches: Vec<Vec<usize>>, of: usize) -> impl Iterator<Item = Vec<Vec<usize>>> {
+    let mut batches = batches.into_iter();
+    std::iter::from_fn(move || {
+        let step: Vec<_> = batches.by_ref().take(of).collect();
+        (!step.is_empty()).then_some(step)
+    })
 }
 
 /// A guide or teacher has its own prompts: the one for queries before anchors, that for documents before the others.
@@ -186,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    fn dataset(examples: usize) -> Dataset {
+    fn dataset(examples: usize) -> Examples {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.tsv");
         let rows: Vec<String> = (0..examples).map(|i| format!("a{i}\tb{i}\n")).collect();
         std::fs::write(&path, format!("anchor\tpositive\n{}", rows.concat())).unwrap();
-        temper_data::read(&[path], &temper_data::ReadOptions::default()).unwrap()
+        temper_data::read(&[path], &temper_data::ReadOptions::default()).unwrap().into()
     }
 
     fn config(train: &str) -> Config {

@@ -89,6 +89,10 @@ pub struct DataConfig {
     /// Read only this many evaluation examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_eval_samples: Option<usize>,
+    /// Leave the training texts in their files and read them when they are needed, for files larger than memory (JSONL,
+    /// CSV, TSV). Decided by the size of the files and the free memory when not given; the results are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<bool>,
     /// Labels outside this range are bad rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_range: Option<(f32, f32)>,

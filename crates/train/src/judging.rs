@@ -1,9 +1,8 @@
 //! What a run is judged on: evaluation files, BEIR folders, or a held-out part of the training examples.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use temper_data::{Dataset, ExcludedPairs, ReadOptions, hold_out};
+use temper_data::{Examples, ExcludedPairs, ReadOptions};
 use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
@@ -17,24 +16,23 @@ pub type NamedTasks = Vec<(String, Task)>;
 /// The tasks of the evaluation files, or one on a seeded part of the training examples.
 pub(crate) fn tasks(
     config: &Config,
-    dataset: Dataset,
+    dataset: &mut Examples,
     excluded: &mut ExcludedPairs,
     files: &mut Vec<DataFile>,
     mappings: &mut Vec<String>,
     warnings: &mut Vec<String>,
-) -> Result<(Dataset, NamedTasks, usize), Error> {
+) -> Result<(NamedTasks, usize), Error> {
     if config.data.eval.is_empty() {
-        let (_, held) = hold_out(&dataset, config.seed, config.data.held_out, config.data.held_out_max);
+        let mut held = dataset.hold_out(config.seed, config.data.held_out, config.data.held_out_max)?;
         if held.is_empty() {
             warnings.push(
                 "nothing is held out, so there is nothing to judge by; name a file in data.eval".to_owned(),
             );
-            return Ok((dataset, Vec::new(), 0));
+            return Ok((Vec::new(), 0));
         }
-        let (train, mut eval) = dataset.divide(&held);
-        excluded.leave_out(&mut eval);
-        let task = Task::from_dataset(&eval);
-        return Ok((train, vec![(String::new(), task)], held.len()));
+        let count = held.len();
+        excluded.leave_out(&mut held);
+        return Ok((vec![(String::new(), Task::from_dataset(&held))], count));
     }
     let mut tasks: NamedTasks = Vec::new();
     for path in &config.data.eval {
@@ -55,7 +53,7 @@ pub(crate) fn tasks(
         files.extend(hash_all("eval", path)?);
         tasks.push((name, read.task));
     }
-    Ok((dataset, tasks, 0))
+    Ok((tasks, 0))
 }
 
 /// Reads an evaluation file or BEIR folder. The mapping of the training columns applies where the file has them; else the
@@ -73,12 +71,10 @@ pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> 
 }
 
 /// One line for each task that asks with texts which are also trained on: its scores would flatter.
-pub(crate) fn leaks(dataset: &Dataset, tasks: &[(String, Task)]) -> Vec<String> {
-    let trained: HashSet<&str> =
-        dataset.examples.iter().flat_map(|example| example.texts.iter().map(String::as_str)).collect();
+pub(crate) fn leaks(dataset: &Examples, tasks: &[(String, Task)]) -> Vec<String> {
     let leak = |(name, task): &(String, Task)| {
         let asked = task.asked();
-        let seen = asked.iter().filter(|text| trained.contains(**text)).count();
+        let seen = dataset.which_occur(&asked).into_iter().filter(|occurs| *occurs).count();
         let of = if name.is_empty() { String::new() } else { format!(" of {name}") };
         (seen > 0).then(|| {
             format!(
@@ -121,7 +117,7 @@ pub(crate) fn read_options(config: &Config, limit: Option<usize>) -> ReadOptions
 }
 
 /// Which column became which role, one line a file.
-pub(crate) fn mappings(dataset: &Dataset) -> Vec<String> {
+pub(crate) fn mappings(dataset: &Examples) -> Vec<String> {
     dataset.files.iter().map(|f| format!("{}: {}", f.path.display(), f.mapping)).collect()
 }
 

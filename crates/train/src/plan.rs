@@ -9,6 +9,7 @@ use temper_eval::Task;
 
 use crate::batches::StepOrder;
 use crate::config::Config;
+use crate::error::Error;
 use crate::losses::Objective;
 use crate::memory;
 use crate::prepare::Prepared;
@@ -31,6 +32,9 @@ pub struct Plan {
     pub kind: String,
     /// Training examples.
     pub train_examples: usize,
+    /// Their texts stay in the files until they are needed.
+    #[serde(default)]
+    pub streaming: bool,
     /// Examples taken out of the training files for evaluation.
     pub held_out: usize,
     /// Examples left out because an exclusion file names them: of those to learn from, and of those to judge by.
@@ -63,7 +67,7 @@ pub struct Plan {
 }
 
 /// Works the plan out; tokenizes a sample of the texts.
-pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<Plan, temper_encoder::Error> {
+pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<Plan, Error> {
     let (dataset, encoder) = (&prepared.dataset, &prepared.encoder);
     let (tokens_per_example, longest, truncated_share) = lengths(config, prepared, encoder)?;
     let batch = config.train.per_device_train_batch_size.min(dataset.len());
@@ -82,6 +86,7 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         mappings: prepared.mappings.clone(),
         kind: dataset.kind.name().to_owned(),
         train_examples: dataset.len(),
+        streaming: dataset.are_in_files(),
         held_out: prepared.held_out,
         excluded: prepared.excluded,
         tasks: prepared.tasks.iter().map(task_line).collect(),
@@ -109,14 +114,11 @@ fn task_line((name, task): &(String, Task)) -> String {
 }
 
 /// Mean tokens of an example, those of the longest one, and the share of texts that are cut off.
-fn lengths(
-    config: &Config,
-    prepared: &Prepared,
-    encoder: &Encoder,
-) -> Result<(f64, f64, f64), temper_encoder::Error> {
-    let examples = &prepared.dataset.examples;
+fn lengths(config: &Config, prepared: &Prepared, encoder: &Encoder) -> Result<(f64, f64, f64), Error> {
+    let examples = &prepared.dataset;
     let step = examples.len().div_ceil(SAMPLE).max(1);
-    let sample: Vec<_> = examples.iter().step_by(step).collect();
+    let sample: Vec<_> =
+        (0..examples.len()).step_by(step).map(|index| examples.get(index)).collect::<Result<_, _>>()?;
     let limit = encoder.contract.max_seq_length;
     let (mut totals, mut cut, mut texts) = (vec![0usize; sample.len()], 0usize, 0usize);
     for column in 0..prepared.dataset.kind.columns() {
@@ -177,7 +179,8 @@ impl fmt::Display for Plan {
             0 => String::new(),
             n => format!(", {n} held out (no anchor or positive on both sides)"),
         };
-        writeln!(f, "train     {} {}{held}", self.train_examples, self.kind)?;
+        let streaming = if self.streaming { ", read from their files as they are needed" } else { "" };
+        writeln!(f, "train     {} {}{held}{streaming}", self.train_examples, self.kind)?;
         let [train, eval] = self.excluded;
         if train + eval > 0 {
             writeln!(f, "left out  {train} excluded pairs to learn from, {eval} to judge by")?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use temper_data::Dataset;
+use temper_data::{Examples, read};
 use temper_encoder::contract::{POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, LinearPrecision, reference};
 use temper_runs::DataFile;
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, read_options, tasks};
 use crate::losses::{Given, Loss, Objective, Owned};
+use crate::memory;
 
 /// A run's ingredients, before its first step.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Prepared {
     /// The commit of a base from the hub.
     pub commit: Option<String>,
     /// What is learned from.
-    pub dataset: Dataset,
+    pub dataset: Examples,
     /// What is judged on, with the name that goes in front of its scores (empty for a single one).
     pub tasks: NamedTasks,
     /// The score that decides which checkpoint is best.
@@ -49,8 +50,7 @@ pub struct Prepared {
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
     let device = config.device.open()?;
     let mut warnings = Vec::new();
-    let dataset =
-        temper_data::read(&config.data.train, &read_options(config, config.data.max_train_samples))?;
+    let mut dataset = examples(config)?;
     if !dataset.skipped.is_empty() {
         warnings.push(format!("{} bad rows of the training files are left out", dataset.skipped.len()));
     }
@@ -63,10 +63,10 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
         files.extend(hash_all("exclude", path)?);
     }
     // Behind the split, so that an exclusion moves no other example between training and evaluation.
-    let (mut dataset, tasks, held_out) =
-        tasks(config, dataset, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
+    let (tasks, held_out) =
+        tasks(config, &mut dataset, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
     let judged = pairs.left_out();
-    pairs.leave_out(&mut dataset);
+    pairs.leave_out_of(&mut dataset);
     let excluded = [dataset.excluded, judged];
     if pairs.unmet() > 0 {
         warnings.push(format!(
@@ -135,19 +135,35 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     })
 }
 
+/// What is learned from: in memory, unless the config wants it otherwise or the files are large.
+fn examples(config: &Config) -> Result<Examples, Error> {
+    let (data, options) = (&config.data, read_options(config, config.data.max_train_samples));
+    let bytes: u64 = data.train.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let large =
+        || memory::available().is_some_and(|free| bytes > free / 4) && Examples::can_stay_in(&data.train);
+    Ok(if data.streaming.unwrap_or_else(large) {
+        Examples::in_files(&data.train, &options)?
+    } else {
+        read(&data.train, &options)?.into()
+    })
+}
+
 /// The encoder that the run starts from, and its commit on the hub.
 fn base(
     config: &Config,
-    dataset: &Dataset,
+    dataset: &Examples,
     device: &Device,
     warnings: &mut Vec<String>,
 ) -> Result<(Encoder, Option<String>), Error> {
     Ok(match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
-            let texts: Vec<&str> =
-                dataset.examples.iter().flat_map(|e| e.texts.iter().map(String::as_str)).collect();
-            let encoder = fresh.build(&texts, config.seed, device)?;
-            (configure(encoder, config)?, None)
+            let mut failed = None;
+            let texts = dataset.each_text().map_while(|text| text.map_err(|error| failed = Some(error)).ok());
+            let encoder = fresh.build(texts, config.seed, device)?;
+            match failed {
+                Some(error) => return Err(error.into()),
+                None => (configure(encoder, config)?, None),
+            }
         }
         (Some(base), None) => {
             let found = reference::find(base, config.model.revision.as_deref(), &|_| ())?;
@@ -214,7 +230,7 @@ fn configure(encoder: Encoder, config: &Config) -> Result<Encoder, Error> {
     Ok(encoder.with_contract(contract)?)
 }
 
-fn data_files(role: &str, dataset: &Dataset) -> Vec<DataFile> {
+fn data_files(role: &str, dataset: &Examples) -> Vec<DataFile> {
     let file = |f: &temper_data::FileReport| DataFile {
         role: role.to_owned(),
         path: f.path.display().to_string(),

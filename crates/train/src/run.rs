@@ -301,12 +301,7 @@ impl<'a> Loop<'a> {
             }
         };
         let dataset = &self.job.prepared.dataset;
-        let places: Vec<String> = bad
-            .examples
-            .iter()
-            .map(|i| dataset.examples[*i].origin)
-            .map(|o| format!("{}:{}", dataset.files[o.file as usize].path.display(), o.line))
-            .collect();
+        let places: Vec<String> = bad.examples.iter().map(|index| dataset.place(*index)).collect();
         Error::NotFinite { what, step: step + 1, value, saved, examples: places.join(" ") }
     }
 

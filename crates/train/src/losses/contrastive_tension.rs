@@ -11,7 +11,7 @@
 use burn::module::Param;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Int, Tensor, TensorData};
-use temper_data::{Dataset, Kind};
+use temper_data::{Examples, Kind};
 use temper_kernels::normalize;
 
 use super::{Given, LossInput, Objective, Owned, ScoreFunction, in_batch, mask, needs};
@@ -121,14 +121,17 @@ impl Objective for ContrastiveTensionInBatch {
 }
 
 /// A text is its own positive.
-fn each_twice(dataset: &Dataset) -> Result<(), String> {
-    match dataset.examples.iter().find(|example| example.texts[0] != example.texts[1]) {
+fn each_twice(examples: &Examples) -> Result<(), String> {
+    let differ = |index: &usize| {
+        let texts = examples.texts().example(*index);
+        texts[0] != texts[1]
+    };
+    match (0..examples.len()).find(differ) {
         None => Ok(()),
-        Some(example) => Err(format!(
-            "contrastive tension learns from texts alone, but {}:{} has two that differ; name one column twice in \
+        Some(index) => Err(format!(
+            "contrastive tension learns from texts alone, but {} has two that differ; name one column twice in \
              [data.columns], as in anchor = \"text\", positive = \"text\"",
-            dataset.files[example.origin.file as usize].path.display(),
-            example.origin.line
+            examples.place(index)
         )),
     }
 }

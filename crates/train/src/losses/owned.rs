@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use temper_data::Dataset;
+use temper_data::Examples;
 use temper_encoder::{Encoder, Network};
 
 use super::Classifier;
@@ -24,7 +24,7 @@ pub struct Given<'a> {
     /// The encoder before its first step.
     pub encoder: &'a Encoder,
     /// The examples.
-    pub dataset: &'a Dataset,
+    pub dataset: &'a Examples,
     /// The run's.
     pub seed: u64,
 }

@@ -91,7 +91,8 @@ impl Objective for Softmax {
     }
 
     fn own(&self, owned: &mut Owned, given: &Given<'_>) -> Result<(), String> {
-        let classes = classes(given.dataset.examples.iter().filter_map(|example| example.label))?;
+        let examples = given.dataset;
+        let classes = classes((0..examples.len()).filter_map(|index| examples.label(index)))?;
         let features = self.width(given.encoder.contract.full_dim());
         owned.classifier = Some(Classifier::new(classes, features, given.seed, &given.encoder.device()));
         Ok(())
