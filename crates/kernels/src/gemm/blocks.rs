@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use crate::simd::{Level, level};
+
 /// Rows for each thread below which threads share out the panels instead: to read them is then most of the work.
 const FEW_ROWS: usize = 48;
 
@@ -30,7 +32,14 @@ impl Blocks {
 
     /// Those for this CPU.
     pub(crate) fn best() -> Self {
-        static BEST: LazyLock<Blocks> = LazyLock::new(|| if is_intel() { Blocks::HIGH } else { Blocks::LOW });
+        static BEST: LazyLock<Blocks> = LazyLock::new(|| {
+            if is_intel() {
+                return Blocks::HIGH;
+            }
+            // Tiles of 6 rows take 6 of the 16 elements of a line, at every depth another line in another page: on an
+            // AMD Zen 3 laying them out anew lifts weight gradients from 114 to 154 GF/s. Those of 12 lose nothing.
+            Blocks { repack_by_depth: level() == Level::Avx2, ..Blocks::LOW }
+        });
         *BEST
     }
 

@@ -168,14 +168,30 @@ fn fill(out: &mut [MaybeUninit<f32>], rhs: View<'_>, depth: usize, panel: usize,
         out.fill(MaybeUninit::new(0.0));
     }
     if rhs.column_stride == 1 {
-        for (out, k) in out.chunks_exact_mut(width).zip(depth..) {
-            let from = &rhs.data[k * rhs.row_stride + first..][..columns];
-            out[..columns].write_copy_of_slice(from);
-        }
-        return;
+        let from = &rhs.data[depth * rhs.row_stride + first..];
+        // The widths and heights of whole tiles, so that a line is a few instructions and no call.
+        return match columns {
+            6 => copy_lines::<6>(out, from, rhs.row_stride, width),
+            12 => copy_lines::<12>(out, from, rhs.row_stride, width),
+            16 => copy_lines::<16>(out, from, rhs.row_stride, width),
+            32 => copy_lines::<32>(out, from, rhs.row_stride, width),
+            _ => {
+                for (k, out) in out.chunks_exact_mut(width).enumerate() {
+                    out[..columns].write_copy_of_slice(&from[k * rhs.row_stride..][..columns]);
+                }
+            }
+        };
     }
     for (out, k) in out.chunks_mut(LINES * width).zip((depth..).step_by(LINES)) {
         transpose_lines(out, &rhs.data[first * rhs.column_stride + k..], rhs.column_stride, columns, width);
+    }
+}
+
+/// `out[k, column] = from[k, column]` for so many columns.
+fn copy_lines<const COLUMNS: usize>(out: &mut [MaybeUninit<f32>], from: &[f32], stride: usize, width: usize) {
+    for (k, out) in out.chunks_exact_mut(width).enumerate() {
+        let line: [f32; COLUMNS] = from[k * stride..][..COLUMNS].try_into().expect("COLUMNS long");
+        out[..COLUMNS].write_copy_of_slice(&line);
     }
 }
 
