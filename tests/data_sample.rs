@@ -14,6 +14,9 @@ fn the_sample_has_its_files_columns_and_counts() {
         ("train.jsonl", 400, &["anchor", "positive"][..]),
         ("dev.jsonl", 100, &["anchor", "positive"]),
         ("scored.jsonl", 40, &["sentence1", "sentence2", "score"]),
+        ("duplicates.jsonl", 36, &["question1", "question2", "is_duplicate"]),
+        ("translations.jsonl", 30, &["en", "de", "fr"]),
+        ("nli-triplets.jsonl", 32, &["anchor", "positive", "negative"]),
     ] {
         let rows = rows(file);
         assert_eq!(rows.len(), count, "{file}");

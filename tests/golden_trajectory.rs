@@ -89,6 +89,7 @@ pub fn loss(pooled: Tensor<2>) -> Tensor<1> {
         scale: 20.0,
         similarity: ScoreFunction::Cosine,
         mask_duplicates: true,
+        in_batch_negatives: true,
         directions: vec![Direction::QueryToDoc],
         partition: Partition::Joint,
         hardness: None,

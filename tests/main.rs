@@ -24,10 +24,12 @@ mod hub_server;
 mod judging;
 mod mining;
 mod near_texts;
+mod own_negatives;
 mod place;
 mod resume;
 mod runs;
 mod search;
+mod sets;
 mod torch_files;
 
 /// A test file that is not listed above would never run.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use temper_train::StepOrder;
 use temper_train::losses::LossName;
 
 use crate::fetch::fetch_models;
@@ -45,7 +44,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 26] = [
+const UNSET: [(&str, &str, &str); 29] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -75,7 +74,10 @@ const UNSET: [(&str, &str, &str); 26] = [
         "[{ weight = 0.1, loss = { name = \"global_orthogonal_regularization\" } }]",
         "nothing is added",
     ),
+    ("loss.in_batch_negatives", "false", "texts of other rows are negatives of ranking losses"),
     ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
+    ("sets", "[{ name = \"a\", train = [\"a.jsonl\"] }]", "data.train and [loss] are the only set"),
+    ("train.multi_dataset_batch_sampler", "\"round_robin\"", "\"proportional\", with [[sets]]"),
 ];
 
 /// Shows or checks
@@ -92,7 +94,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
             let config = temper_train::parse::read(config, overrides)?;
             fetch_models(&config, terminal)?;
             let prepared = temper_train::prepare(&config, None)?;
-            let order = StepOrder::new(&prepared.dataset, &config);
+            let order = prepared.order(&config);
             let plan = temper_train::plan(&config, &prepared, &order)?;
             for warning in prepared.warnings.iter().chain(&plan.warnings()) {
                 terminal.warn(warning);
@@ -147,6 +149,9 @@ mod tests {
                 "model.fresh" => vec![format!("model={{ fresh = {example} }}")],
                 _ => vec![format!("{key}={example}")],
             };
+            if *key == "sets" || *key == "train.multi_dataset_batch_sampler" {
+                continue; // in the place of [data] train, or beside sets
+            }
             if *key == "loss.matryoshka_weights" {
                 set.push("loss.matryoshka_dims=[3, 2, 1]".to_owned());
             }

@@ -15,11 +15,12 @@ pub fn fetch(model: &str, revision: Option<&str>, terminal: &Terminal) -> anyhow
     Ok(reference::find(model, revision, &|event| transfer.show(event))?)
 }
 
-/// Brings a run's base, and the guide or teacher of its loss, from the hub into the cache, so that the run finds them there.
+/// Brings a run's base, and the guides or teachers of its losses, from the hub into the cache, so that the run finds them there.
 pub fn fetch_models(config: &Config, terminal: &Terminal) -> anyhow::Result<()> {
     let base = config.model.base.as_deref().map(|base| (base, config.model.revision.as_deref()));
-    let guide = config.loss.guide_model().map(|guide| (guide, None));
-    for (model, revision) in base.into_iter().chain(guide) {
+    let sets = config.sets();
+    let guides = sets.iter().filter_map(|set| set.loss.guide_model()).map(|guide| (guide, None));
+    for (model, revision) in base.into_iter().chain(guides) {
         if reference::hub_id(model).is_some() {
             fetch(model, revision, terminal)?;
         }

@@ -50,9 +50,12 @@ impl<'a> Plain<'a> {
             Event::Warned { message, .. } => self.print(&format!("warning: {message}"), true),
             _ if self.quiet => {}
             Event::Started { run, step, total_steps, plan } => self.start(run, *step, *total_steps, plan),
-            Event::Step { step, epoch, loss, learning_rate, examples_per_second, .. } => {
+            Event::Step { step, epoch, loss, set_losses, learning_rate, examples_per_second, .. } => {
+                let sets: Vec<String> =
+                    set_losses.iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();
+                let sets = if sets.is_empty() { String::new() } else { format!(" ({})", sets.join(", ")) };
                 let text = format!(
-                    "loss {loss:.4}  lr {learning_rate:.2e}  epoch {epoch:.2}  {examples_per_second:.1} examples/s"
+                    "loss {loss:.4}{sets}  lr {learning_rate:.2e}  epoch {epoch:.2}  {examples_per_second:.1} examples/s"
                 );
                 self.step(*step, &text);
             }

@@ -112,7 +112,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
             "prepared `{}` in {:.2} s: {} examples, on {}",
             job.folder.path().display(),
             started.elapsed().as_secs_f64(),
-            job.prepared.dataset.len(),
+            job.prepared.train_examples(),
             DeviceName::of(&job.prepared.encoder.device())
         )
     });

@@ -2,7 +2,7 @@
 //!
 //! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
 //! [`Dataset`], [`Examples`] are those of a run, in memory or left in their files, [`split`] holds a part of them out,
-//! [`sampler`] cuts an epoch into batches,
+//! [`sampler`] cuts an epoch into batches, [`Mixing`] lets sets take turns,
 //! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`Reranking`] and [`TextsWithDuplicates`] what the tasks
 //! of these names are, [`texts`] streams plain texts, [`mod@inspect`]
 //! reports what is in a data set, [`mining`] and [`bm25`] find negatives in it, [`doctor`] what is wrong with it, and [`random`] is the source of every random choice in temper.
@@ -25,6 +25,7 @@ mod format;
 pub mod inspect;
 mod jsonl;
 pub mod mining;
+mod mixing;
 #[cfg(feature = "parquet")]
 mod parquet_rows;
 pub mod random;
@@ -47,6 +48,7 @@ pub use example::{Dataset, Example, FileReport, Kind, Origin};
 pub use examples::{Examples, TextNumbers};
 pub use exclude::ExcludedPairs;
 pub use inspect::{Report, inspect};
+pub use mixing::Mixing;
 pub use read::{ReadOptions, read};
 pub use reranking::{Reranking, RerankingSample, read_reranking};
 pub use retrieval::Retrieval;

@@ -1,6 +1,6 @@
 //! What a run knows about the checkpoint that is exported: base, data, config, scores before and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use temper_runs::{Base, DataFile, Event, RunFolder, RunManifest, Stamped, read_events};
@@ -80,17 +80,26 @@ impl RunFacts {
         }
     }
 
-    /// The name of the loss in the config: a string, or the one table under `[loss]`.
+    /// The name of the loss in the config: a string, or the one table under `[loss]`; of several sets, those of all.
     pub fn loss(&self) -> Option<String> {
         let config: toml::Table = self.config.parse().ok()?;
-        match config.get("loss")? {
-            toml::Value::String(name) => Some(name.clone()),
-            toml::Value::Table(table) => match table.get("name") {
-                Some(toml::Value::String(name)) => Some(name.clone()),
-                _ => table.keys().next().cloned(),
-            },
-            _ => None,
-        }
+        let Some(sets) = config.get("sets").and_then(toml::Value::as_array) else {
+            return name_of_loss(config.get("loss")?);
+        };
+        let losses = sets.iter().filter_map(|set| name_of_loss(set.get("loss")?));
+        let distinct: BTreeSet<String> = losses.collect();
+        Some(distinct.into_iter().collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn name_of_loss(loss: &toml::Value) -> Option<String> {
+    match loss {
+        toml::Value::String(name) => Some(name.clone()),
+        toml::Value::Table(table) => match table.get("name") {
+            Some(toml::Value::String(name)) => Some(name.clone()),
+            _ => table.keys().next().cloned(),
+        },
+        _ => None,
     }
 }
 

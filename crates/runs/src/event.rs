@@ -31,6 +31,13 @@ pub enum Event {
         /// Mean training loss.
         #[serde(deserialize_with = "number::or_nan")]
         loss: f64,
+        /// The same of each set, in a run of several, by name; a set without a batch has none.
+        #[serde(
+            default,
+            skip_serializing_if = "BTreeMap::is_empty",
+            deserialize_with = "number::map_or_nan"
+        )]
+        set_losses: BTreeMap<String, f64>,
         /// The rate this step used.
         #[serde(deserialize_with = "number::or_nan")]
         learning_rate: f64,
@@ -184,6 +191,7 @@ mod tests {
             step: 7,
             epoch: 1.0,
             loss: 0.1 + 0.2,
+            set_losses: BTreeMap::new(),
             learning_rate: 3e-5,
             grad_norm: f64::INFINITY,
             examples: u64::MAX,

@@ -42,13 +42,15 @@ pub enum FlatError {
 
 /// CSV with one line a step that was logged or evaluated. Runs are read twice and held one at a time.
 pub fn write_steps(runs: &[RunFolder], out: &mut dyn Write) -> Result<(), FlatError> {
-    let mut scores = BTreeSet::new();
+    let (mut scores, mut sets) = (BTreeSet::new(), BTreeSet::new());
     for run in runs {
         let record = RunRecord::read(run)?;
+        sets.extend(record.rows().into_iter().flat_map(|row| row.set_losses.into_keys()));
         scores.extend(record.evaluations().flat_map(|(_, scores)| scores.keys().cloned()));
     }
     let mut table = csv::Writer::from_writer(out);
     let header = ["run", "step", "time", "train/epoch"].into_iter().chain(Row::TAGS).map(str::to_owned);
+    let header = header.chain(sets.iter().map(|name| format!("train/loss_{name}")));
     table.write_record(header.chain(scores.iter().map(|name| format!("eval/{name}")))).map_err(io_error)?;
     for run in runs {
         let record = RunRecord::read(run)?;
@@ -59,6 +61,7 @@ pub fn write_steps(runs: &[RunFolder], out: &mut dyn Write) -> Result<(), FlatEr
             let numbers = [Some(row.time), Some(row.epoch)]
                 .into_iter()
                 .chain(Row::TAGS.map(value))
+                .chain(sets.iter().map(|name| row.set_losses.get(name).copied()))
                 .chain(scores.iter().map(|name| row.scores.get(name).copied()));
             table.write_record(place.into_iter().chain(numbers.map(cell))).map_err(io_error)?;
         }
@@ -139,6 +142,7 @@ fn history(row: &Row) -> Value {
     object.insert("time".to_owned(), json!(row.time));
     object.insert("train/epoch".to_owned(), json!(row.epoch));
     object.extend(row.values.iter().map(|(tag, value)| ((*tag).to_owned(), json!(value))));
+    object.extend(row.set_losses.iter().map(|(name, loss)| (format!("train/loss_{name}"), json!(loss))));
     object.extend(row.scores.iter().map(|(name, score)| (format!("eval/{name}"), json!(score))));
     Value::Object(object)
 }

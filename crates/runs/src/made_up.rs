@@ -56,6 +56,7 @@ pub(crate) fn step(step: u64) -> Event {
         step,
         epoch: step as f64 / 100.0,
         loss: 1.0 / step as f64,
+        set_losses: BTreeMap::new(),
         learning_rate: 2e-5,
         grad_norm: 1.5,
         examples: 32 * step,

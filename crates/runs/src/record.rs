@@ -36,6 +36,8 @@ pub struct Row {
     pub epoch: f64,
     /// The numbers of the step by their tag, as in the TensorBoard log, and counts.
     pub values: Vec<(&'static str, f64)>,
+    /// The losses of the sets by name, in a run of several.
+    pub set_losses: Scores,
     /// The scores given at this step.
     pub scores: Scores,
 }
@@ -122,6 +124,7 @@ impl Row {
         match event {
             Event::Step {
                 loss,
+                set_losses,
                 learning_rate,
                 grad_norm,
                 examples,
@@ -143,6 +146,7 @@ impl Row {
                     Some(*elapsed_seconds),
                     memory.map(|bytes| bytes as f64),
                 ];
+                self.set_losses.clone_from(set_losses);
                 let tagged = Self::TAGS.into_iter().zip(values);
                 self.values = tagged.filter_map(|(tag, value)| Some((tag, value?))).collect();
             }

@@ -86,6 +86,7 @@ mod tests {
             step,
             epoch: step as f64 / 800.0,
             loss: 1.0 / (step + 1) as f64,
+            set_losses: std::collections::BTreeMap::new(),
             learning_rate: 2e-5,
             grad_norm: 1.0,
             examples: 32 * step,

@@ -19,6 +19,7 @@ pub(crate) fn of_event(event: &Event, wall_time: f64) -> Vec<Summary_Value> {
         Event::Step {
             epoch,
             loss,
+            set_losses,
             learning_rate,
             grad_norm,
             examples_per_second,
@@ -36,6 +37,7 @@ pub(crate) fn of_event(event: &Event, wall_time: f64) -> Vec<Summary_Value> {
             ]
             .map(|(name, value)| scalar(&format!("train/{name}"), *value))
             .to_vec();
+            values.extend(set_losses.iter().map(|(set, loss)| scalar(&format!("train/loss_{set}"), *loss)));
             values.extend(memory.map(|bytes| scalar("train/memory_bytes", bytes as f64)));
             values
         }
@@ -191,6 +193,16 @@ mod tests {
         assert_eq!(tags(&event(false)), ["eval/map@100", "eval/ndcg@10"]);
         assert_eq!(tags(&event(true)), ["eval/map@100", "eval/ndcg@10", "best/ndcg@10"]);
         assert_eq!(of_event(&event(true), 0.0)[2].get_simple_value(), 0.5);
+    }
+
+    #[test]
+    fn the_loss_of_each_set_has_a_tag_of_its_own() {
+        let mut step = crate::made_up::step(1);
+        let Event::Step { set_losses, .. } = &mut step else { panic!() };
+        set_losses.insert("search".to_owned(), 0.5);
+        let values = of_event(&step, 0.0);
+        let of_set = values.iter().find(|value| value.get_tag() == "train/loss_search").unwrap();
+        assert_eq!(of_set.get_simple_value(), 0.5);
     }
 
     #[test]

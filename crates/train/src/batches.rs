@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
 use burn::tensor::TensorData;
-use temper_data::{Example, Examples, batch_count, epoch_batches};
+use temper_data::{Example, Examples, batch_count, epoch_batches, random};
 use temper_encoder::{Encoder, PackedBatch};
 
 use crate::config::Config;
@@ -21,18 +21,29 @@ const AHEAD: usize = 4;
 /// The order of examples over a whole run, a pure function of config and data.
 #[derive(Debug, Clone)]
 pub struct StepOrder<'a> {
-    dataset: &'a Examples,
+    datasets: Vec<&'a Examples>,
     config: &'a Config,
+    /// How many batches of each set there are, by epoch.
+    batches: Vec<Vec<usize>>,
     /// First step of each epoch, and behind them the end of the last one, which `max_steps` may not reach.
     epoch_starts: Vec<u64>,
     total_steps: u64,
 }
 
+/// The examples of one forward pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The set that they belong to.
+    pub set: usize,
+    /// Their indices in it.
+    pub examples: Vec<usize>,
+}
+
 /// One batch of a loss: all its texts, packed, column after column.
 #[derive(Debug)]
 pub struct MicroBatch {
-    /// Indices of the examples.
-    pub examples: Vec<usize>,
+    /// Which examples.
+    pub chosen: Chosen,
     /// All texts: anchors, then positives, then negatives; in one forward pass of each encoder, or cut into several.
     pub passes: Vec<Part>,
     /// One label an example, for scored pairs.
@@ -54,29 +65,67 @@ impl MicroBatch {
 pub type StepBatches = Result<Vec<MicroBatch>, Error>;
 
 impl<'a> StepOrder<'a> {
-    /// Lays out the epochs of a run.
-    pub fn new(dataset: &'a Examples, config: &'a Config) -> Self {
+    /// Lays out the epochs of a run that learns from these sets.
+    pub fn new(datasets: Vec<&'a Examples>, config: &'a Config) -> Self {
         let train = &config.train;
-        let mut epoch_starts = vec![0];
+        let mut order = Self { datasets, config, batches: Vec::new(), epoch_starts: vec![0], total_steps: 0 };
         for epoch in 0.. {
-            let start = epoch_starts[epoch as usize];
+            let start = order.epoch_starts[epoch as usize];
             let done =
                 if train.max_steps > 0 { start >= train.max_steps } else { epoch >= train.num_train_epochs };
-            let batches = if done { 0 } else { Self::count(dataset, config, epoch) };
-            if batches == 0 {
+            if done {
                 break;
             }
-            epoch_starts.push(start + batches.div_ceil(train.gradient_accumulation_steps) as u64);
+            let batches: Vec<usize> = (0..order.datasets.len()).map(|set| order.count(set, epoch)).collect();
+            let together: usize = config.mixing().shares(&batches).iter().sum();
+            order.batches.push(batches);
+            if together == 0 {
+                break;
+            }
+            order.epoch_starts.push(start + together.div_ceil(train.gradient_accumulation_steps) as u64);
         }
-        let end = epoch_starts.last().copied().unwrap_or(0);
-        let total_steps = if train.max_steps > 0 { end.min(train.max_steps) } else { end };
-        Self { dataset, config, epoch_starts, total_steps }
+        let end = order.epoch_starts.last().copied().unwrap_or(0);
+        order.total_steps = if train.max_steps > 0 { end.min(train.max_steps) } else { end };
+        order
     }
 
-    fn count(dataset: &Examples, config: &Config, epoch: u64) -> usize {
-        let t = &config.train;
+    fn count(&self, set: usize, epoch: u64) -> usize {
+        let t = &self.config.train;
         let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
-        batch_count(dataset, sampler, size, config.seed, epoch, t.dataloader_drop_last)
+        batch_count(self.datasets[set], sampler, size, self.seed(set), epoch, t.dataloader_drop_last)
+    }
+
+    /// The batches of one pass over a set.
+    fn pass(&self, set: usize, pass: u64) -> Vec<Vec<usize>> {
+        let t = &self.config.train;
+        let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
+        epoch_batches(self.datasets[set], sampler, size, self.seed(set), pass, t.dataloader_drop_last)
+    }
+
+    /// Sets of the same size are shuffled differently.
+    fn seed(&self, set: usize) -> u64 {
+        if set == 0 { self.config.seed } else { random::key(self.config.seed, "data.set", set as u64) }
+    }
+
+    /// The batches of an epoch. A set that gives more than it has is gone through again, in another order.
+    fn epoch(&self, epoch: usize) -> impl Iterator<Item = Chosen> + use<'_, 'a> {
+        let again = move |set| (0..).flat_map(move |round: u64| self.pass(set, epoch as u64 + (round << 32)));
+        let mut batches: Vec<_> = (0..self.datasets.len()).map(again).collect();
+        let order = self.config.mixing().order(&self.batches[epoch], self.config.seed, epoch as u64);
+        order.into_iter().filter_map(move |set| Some(Chosen { set, examples: batches[set].next()? }))
+    }
+
+    /// A set that has no batch to give to the first epoch.
+    pub fn without_batches(&self) -> Option<usize> {
+        self.batches.first()?.iter().position(|batches| *batches == 0)
+    }
+
+    /// The share of each set in the batches of the first epoch.
+    pub fn shares(&self) -> Vec<f64> {
+        let batches = self.batches.first().map_or(&[][..], Vec::as_slice);
+        let shares = self.config.mixing().shares(batches);
+        let all: usize = shares.iter().sum();
+        shares.iter().map(|share| *share as f64 / all.max(1) as f64).collect()
     }
 
     /// Optimizer steps of the whole run.
@@ -96,21 +145,13 @@ impl<'a> StepOrder<'a> {
         }
     }
 
-    /// The examples of every step from `first` on, one list a forward pass.
-    pub fn steps_from(&self, first: u64) -> impl Iterator<Item = Vec<Vec<usize>>> + use<'_, 'a> {
-        let t = &self.config.train;
+    /// The examples of every step from `first` on, one choice a forward pass.
+    pub fn steps_from(&self, first: u64) -> impl Iterator<Item = Vec<Chosen>> + use<'_, 'a> {
         let epochs = self.epoch_starts.windows(2).enumerate().filter(move |(_, w)| w[1] > first);
         epochs.flat_map(move |(epoch, window)| {
-            let batches = epoch_batches(
-                self.dataset,
-                t.batch_sampler,
-                t.per_device_train_batch_size,
-                self.config.seed,
-                epoch as u64,
-                t.dataloader_drop_last,
-            );
             let (skip, take) = (first.saturating_sub(window[0]), self.total_steps - window[0]);
-            steps(batches, t.gradient_accumulation_steps).take(take as usize).skip(skip as usize)
+            let steps = steps(self.epoch(epoch), self.config.train.gradient_accumulation_steps);
+            steps.take(take as usize).skip(skip as usize)
         })
     }
 
@@ -128,50 +169,48 @@ impl<'a> StepOrder<'a> {
 
     fn send_all(&self, prepared: &Prepared, first: u64, sender: &SyncSender<StepBatches>) {
         for step in self.steps_from(first) {
-            let batches = step.into_iter().map(|examples| self.tokenize(prepared, examples)).collect();
+            let batches = step.into_iter().map(|chosen| tokenize(prepared, chosen)).collect();
             if sender.send(batches).is_err() {
                 return; // the loop ended early
             }
         }
     }
-
-    /// The texts of some examples, ready for the encoder.
-    pub fn tokenize(&self, prepared: &Prepared, examples: Vec<usize>) -> Result<MicroBatch, Error> {
-        let prompts = &self.config.prompts;
-        let read: Vec<Cow<'_, Example>> =
-            examples.iter().map(|index| self.dataset.get(*index)).collect::<Result<_, _>>()?;
-        let (mut sequences, mut text_ids, mut guide) = (Vec::new(), Vec::new(), Vec::new());
-        for column in 0..self.dataset.kind.columns() {
-            let texts: Vec<&str> = read.iter().map(|example| example.texts[column].as_str()).collect();
-            let prompt = if column == 0 { &prompts.anchor } else { &prompts.positive };
-            sequences.extend(prepared.encoder.tokenizer().encode(&texts, prompt.as_deref())?);
-            text_ids.push(texts.iter().map(text_id).collect());
-            if let Some(other) = &prepared.guide {
-                let vectors = other.embed(&texts, guide_prompt(other, column), &mut |_| ())?;
-                guide.push(TensorData::new(vectors.values, [texts.len(), vectors.dim]));
-            }
-        }
-        let labels = read.iter().filter_map(|example| example.label).collect();
-        let size = self.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
-        let anchors = if prepared.loss.has_twin() { examples.len() } else { 0 };
-        let (anchors, others) = sequences.split_at(anchors);
-        let passes = |tower, texts: &[Vec<u32>]| -> Vec<Part> {
-            let packed = texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice)));
-            packed.map(|batch| Part { tower, batch }).collect()
-        };
-        let passes =
-            [passes(Tower::Twin, anchors), passes(Tower::Encoder, others)].into_iter().flatten().collect();
-        Ok(MicroBatch { examples, passes, labels, text_ids, guide })
-    }
 }
 
 /// The batches of each step.
-fn steps(batches: Vec<Vec<usize>>, of: usize) -> impl Iterator<Item = Vec<Vec<usize>>> {
-    let mut batches = batches.into_iter();
+fn steps(mut batches: impl Iterator<Item = Chosen>, of: usize) -> impl Iterator<Item = Vec<Chosen>> {
     std::iter::from_fn(move || {
         let step: Vec<_> = batches.by_ref().take(of).collect();
         (!step.is_empty()).then_some(step)
     })
+}
+
+/// The texts of some examples, ready for the encoder.
+fn tokenize(prepared: &Prepared, chosen: Chosen) -> Result<MicroBatch, Error> {
+    let set = &prepared.sets[chosen.set];
+    let examples: Vec<Cow<'_, Example>> =
+        chosen.examples.iter().map(|index| set.dataset.get(*index)).collect::<Result<_, _>>()?;
+    let (mut sequences, mut text_ids, mut guide) = (Vec::new(), Vec::new(), Vec::new());
+    for column in 0..set.dataset.kind.columns() {
+        let texts: Vec<&str> = examples.iter().map(|example| example.texts[column].as_str()).collect();
+        sequences.extend(prepared.encoder.tokenizer().encode(&texts, set.prompt(column))?);
+        text_ids.push(texts.iter().map(text_id).collect());
+        if let Some(other) = &set.guide {
+            let vectors = other.embed(&texts, guide_prompt(other, column), &mut |_| ())?;
+            guide.push(TensorData::new(vectors.values, [texts.len(), vectors.dim]));
+        }
+    }
+    let labels = examples.iter().filter_map(|example| example.label).collect();
+    let size = set.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
+    let anchors = if set.loss.has_twin() { examples.len() } else { 0 };
+    let (anchors, others) = sequences.split_at(anchors);
+    let passes = |tower, texts: &[Vec<u32>]| -> Vec<Part> {
+        let packed = texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice)));
+        packed.map(|batch| Part { tower, batch }).collect()
+    };
+    let passes =
+        [passes(Tower::Twin, anchors), passes(Tower::Encoder, others)].into_iter().flatten().collect();
+    Ok(MicroBatch { chosen, passes, labels, text_ids, guide })
 }
 
 /// A guide or teacher has its own prompts: the one for queries before anchors, that for documents before the others.
@@ -212,7 +251,7 @@ mod tests {
         let dataset = dataset(20);
         let config =
             config("max_steps = 4\nper_device_train_batch_size = 4\ngradient_accumulation_steps = 2\n");
-        let order = StepOrder::new(&dataset, &config);
+        let order = StepOrder::new(vec![&dataset], &config);
         assert_eq!(order.total_steps(), 4);
         assert_eq!(order.steps_from(0).map(|step| step.len()).collect::<Vec<_>>(), [2, 2, 1, 2]);
         assert_eq!(order.steps_from(3).collect::<Vec<_>>(), order.steps_from(0).skip(3).collect::<Vec<_>>());
@@ -220,10 +259,71 @@ mod tests {
         assert_eq!(epochs, [0.0, 1.0, 1.0 + 1.0 / 3.0]);
     }
 
+    const SETS: &str = "[[sets]]\nname = \"a\"\ntrain = [\"t\"]\n[[sets]]\nname = \"b\"\ntrain = [\"t\"]\n";
+
+    fn config_of_two(train: &str) -> Config {
+        let text =
+            format!("[model]\nbase = \"m\"\n[train]\nper_device_train_batch_size = 4\n{train}\n{SETS}");
+        crate::parse::parse(Path::new("x.toml"), &text, &[]).unwrap()
+    }
+
+    /// How many batches each set gives to each epoch, and every example of a set how often.
+    fn told(order: &StepOrder, epoch: usize) -> [Vec<usize>; 2] {
+        let of = |set| {
+            let mut all: Vec<usize> =
+                order.epoch(epoch).filter(|c| c.set == set).flat_map(|c| c.examples).collect();
+            all.sort_unstable();
+            all
+        };
+        [of(0), of(1)]
+    }
+
+    #[test]
+    fn an_epoch_of_two_sets_has_every_example_of_both() {
+        let (a, b, config) = (dataset(20), dataset(9), config_of_two("num_train_epochs = 2"));
+        let order = StepOrder::new(vec![&a, &b], &config);
+        assert_eq!((order.total_steps(), order.shares()), (16, vec![0.625, 0.375]));
+        for epoch in 0..2 {
+            assert_eq!(told(&order, epoch), [(0..20).collect::<Vec<_>>(), (0..9).collect()]);
+        }
+        assert_eq!(
+            order.steps_from(11).collect::<Vec<_>>(),
+            order.steps_from(0).skip(11).collect::<Vec<_>>()
+        );
+        // The set of one alone comes as it does beside another.
+        let alone = StepOrder::new(vec![&a], &config);
+        let of_a = |order: &StepOrder| order.epoch(1).filter(|c| c.set == 0).collect::<Vec<_>>();
+        assert_eq!(of_a(&order), of_a(&alone));
+    }
+
+    #[test]
+    fn round_robin_ends_with_the_smaller_set() {
+        let config = config_of_two("multi_dataset_batch_sampler = \"round_robin\"");
+        let (a, b) = (dataset(20), dataset(9));
+        let order = StepOrder::new(vec![&a, &b], &config);
+        let sets: Vec<usize> = order.steps_from(0).flatten().map(|chosen| chosen.set).collect();
+        assert_eq!(sets, [0, 1, 0, 1, 0, 1]);
+    }
+
+    /// 16 and 4 batches at a temperature without end are 10 and 10: the smaller set two and a half times.
+    #[test]
+    fn a_temperature_goes_through_a_small_set_again() {
+        let config =
+            config_of_two("multi_dataset_batch_sampler = \"temperature\"\nmulti_dataset_temperature = 1e9");
+        let (a, b) = (dataset(64), dataset(16));
+        let order = StepOrder::new(vec![&a, &b], &config);
+        assert_eq!((order.total_steps(), order.shares()), (20, vec![0.5, 0.5]));
+        let [of_a, of_b] = told(&order, 0);
+        assert_eq!((of_a.len(), of_b.len()), (40, 40));
+        assert!((0..16).all(|i| (2..=3).contains(&of_b.iter().filter(|j| **j == i).count())));
+        let rounds: Vec<_> = order.epoch(0).filter(|c| c.set == 1).map(|c| c.examples).collect();
+        assert_ne!(rounds[..4], rounds[4..8], "in another order");
+    }
+
     #[test]
     fn epochs_end_at_their_own_number() {
         let (dataset, config) = (dataset(20), config("num_train_epochs = 2\n"));
-        let order = StepOrder::new(&dataset, &config);
+        let order = StepOrder::new(vec![&dataset], &config);
         assert_eq!((order.total_steps(), order.epoch_at(2)), (2, 2.0));
     }
 }

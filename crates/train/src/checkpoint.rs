@@ -35,6 +35,9 @@ pub struct State {
     pub loss_sum: f64,
     /// Number of losses in the sum.
     pub loss_count: u64,
+    /// The same of each set, in a run of several: sum and number by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_losses: BTreeMap<String, (f64, u32)>,
     /// Examples seen.
     pub examples: u64,
     /// Tokens seen.

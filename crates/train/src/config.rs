@@ -8,6 +8,7 @@ use temper_encoder::fresh::FreshConfig;
 use temper_kernels::DeviceName;
 
 use crate::losses::LossConfig;
+use crate::sets::{SetConfig, SetSampler};
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub struct Config {
     /// The encoder to start from.
     pub model: ModelConfig,
     /// The examples.
+    #[serde(default)]
     pub data: DataConfig,
     /// Texts put in front of a column, in training and evaluation alike; the export carries them.
     #[serde(default, skip_serializing_if = "PromptConfig::is_empty")]
@@ -38,6 +40,9 @@ pub struct Config {
     /// How it is minimised.
     #[serde(default)]
     pub train: TrainConfig,
+    /// Several sets of training examples with a loss each, in place of `data.train` and `[loss]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetConfig>,
 }
 
 /// The encoder to start from: `base`, or `fresh`.
@@ -66,42 +71,57 @@ pub struct ModelConfig {
 
 /// The examples to learn from and to judge by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Training files (JSONL, CSV, TSV, Parquet).
+    /// Training files (JSONL, CSV, TSV, Parquet), all of one kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train: Vec<PathBuf>,
     /// Evaluation files or BEIR folders; without one, a part of the training examples is held out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub eval: Vec<PathBuf>,
     /// Files of pairs that are wrong, as the dashboard marks them (`exclusions.jsonl` of a run): neither learned from
     /// nor judged by.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<PathBuf>,
     /// Which column is what; recognised by the usual names when not given.
-    #[serde(default)]
     pub columns: ColumnMap,
     /// What to do with rows that cannot be used.
-    #[serde(default)]
     pub on_bad_row: OnBadRow,
     /// Read only this many training examples.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_train_samples: Option<usize>,
     /// Read only this many evaluation examples.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_eval_samples: Option<usize>,
     /// Leave the training texts in their files and read them when they are needed, for files larger than memory (JSONL,
     /// CSV, TSV). Decided by the size of the files and the free memory when not given; the results are the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub streaming: Option<bool>,
     /// Labels outside this range are bad rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label_range: Option<(f32, f32)>,
     /// Share of the training examples that is held out when there is no evaluation file.
-    #[serde(default = "default_held_out")]
     pub held_out: f64,
     /// Most examples that are held out.
-    #[serde(default = "default_held_out_max")]
     pub held_out_max: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train: Vec::new(),
+            eval: Vec::new(),
+            exclude: Vec::new(),
+            columns: ColumnMap::default(),
+            on_bad_row: OnBadRow::default(),
+            max_train_samples: None,
+            max_eval_samples: None,
+            streaming: None,
+            label_range: None,
+            held_out: 0.1,
+            held_out_max: 1000,
+        }
+    }
 }
 
 /// Prompt texts by column.
@@ -137,6 +157,12 @@ pub struct TrainConfig {
     pub gradient_accumulation_steps: usize,
     /// How examples are put into batches.
     pub batch_sampler: BatchSampler,
+    /// Several sets: which one each batch comes from; `proportional` when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_dataset_batch_sampler: Option<SetSampler>,
+    /// Sampler `temperature`: 1 is proportional, and the larger, the more equal the shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_dataset_temperature: Option<f64>,
     /// Leave out the last batch of an epoch when it is not full.
     pub dataloader_drop_last: bool,
     /// Peak learning rate.
@@ -184,6 +210,8 @@ impl Default for TrainConfig {
             per_device_train_batch_size: 32,
             gradient_accumulation_steps: 1,
             batch_sampler: BatchSampler::NoDuplicates,
+            multi_dataset_batch_sampler: None,
+            multi_dataset_temperature: None,
             dataloader_drop_last: false,
             learning_rate: 2e-5,
             lr_scheduler_type: SchedulerType::Linear,
@@ -234,12 +262,4 @@ fn default_name() -> String {
 
 fn default_seed() -> u64 {
     42
-}
-
-fn default_held_out() -> f64 {
-    0.1
-}
-
-fn default_held_out_max() -> usize {
-    1000
 }

@@ -6,33 +6,31 @@ use temper_data::{Examples, ExcludedPairs, ReadOptions};
 use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
-use crate::config::Config;
+use crate::config::{Config, PromptConfig};
 use crate::error::Error;
 use crate::losses::Objective;
+use crate::prepare::TrainSet;
 
 /// Tasks with the name that goes in front of their scores.
 pub type NamedTasks = Vec<(String, Task)>;
 
-/// The tasks of the evaluation files, or one on a seeded part of the training examples.
+/// The tasks of the evaluation files, or one on a seeded part of the examples of each set.
 pub(crate) fn tasks(
     config: &Config,
-    dataset: &mut Examples,
+    sets: &mut [TrainSet],
     excluded: &mut ExcludedPairs,
     files: &mut Vec<DataFile>,
     mappings: &mut Vec<String>,
     warnings: &mut Vec<String>,
 ) -> Result<(NamedTasks, usize), Error> {
     if config.data.eval.is_empty() {
-        let mut held = dataset.hold_out(config.seed, config.data.held_out, config.data.held_out_max)?;
-        if held.is_empty() {
+        let (tasks, held_out) = hold_out_of_each(config, sets, excluded)?;
+        if tasks.is_empty() {
             warnings.push(
                 "nothing is held out, so there is nothing to judge by; name a file in data.eval".to_owned(),
             );
-            return Ok((Vec::new(), 0));
         }
-        let count = held.len();
-        excluded.leave_out(&mut held);
-        return Ok((vec![(String::new(), Task::from_dataset(&held))], count));
+        return Ok((tasks, held_out));
     }
     let mut tasks: NamedTasks = Vec::new();
     for path in &config.data.eval {
@@ -56,11 +54,34 @@ pub(crate) fn tasks(
     Ok((tasks, 0))
 }
 
+/// Holds a seeded part of every set out, to be judged by under the set's name.
+fn hold_out_of_each(
+    config: &Config,
+    sets: &mut [TrainSet],
+    excluded: &mut ExcludedPairs,
+) -> Result<(NamedTasks, usize), Error> {
+    let (mut tasks, mut held_out) = (NamedTasks::new(), 0);
+    for set in sets {
+        let mut held = set.dataset.hold_out(config.seed, config.data.held_out, config.data.held_out_max)?;
+        if !held.is_empty() {
+            held_out += held.len();
+            excluded.leave_out(&mut held);
+            tasks.push((set.config.name.clone(), Task::from_dataset(&held)));
+        }
+    }
+    Ok((tasks, held_out))
+}
+
 /// Reads an evaluation file or BEIR folder. The mapping of the training columns applies where the file has them; else the
 /// usual names do, as in a question/answer file judged by an anchor/positive one.
 pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask, Error> {
-    let mut reading =
-        Reading { options: read_options(config, config.data.max_eval_samples), ..Reading::default() };
+    let options = ReadOptions {
+        columns: config.data.columns.clone(),
+        on_bad_row: config.data.on_bad_row,
+        limit: config.data.max_eval_samples,
+        label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
+    };
+    let mut reading = Reading { options, ..Reading::default() };
     match reading.read(path, excluded) {
         Err(temper_eval::Error::Data(temper_data::Error::UnknownColumn { .. })) => {
             reading.options.columns = temper_data::ColumnMap::default();
@@ -71,10 +92,11 @@ pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> 
 }
 
 /// One line for each task that asks with texts which are also trained on: its scores would flatter.
-pub(crate) fn leaks(dataset: &Examples, tasks: &[(String, Task)]) -> Vec<String> {
+pub(crate) fn leaks(sets: &[TrainSet], tasks: &[(String, Task)]) -> Vec<String> {
     let leak = |(name, task): &(String, Task)| {
         let asked = task.asked();
-        let seen = dataset.which_occur(&asked).into_iter().filter(|occurs| *occurs).count();
+        let trained: Vec<Vec<bool>> = sets.iter().map(|set| set.dataset.which_occur(&asked)).collect();
+        let seen = (0..asked.len()).filter(|at| trained.iter().any(|occurs| occurs[*at])).count();
         let of = if name.is_empty() { String::new() } else { format!(" of {name}") };
         (seen > 0).then(|| {
             format!(
@@ -103,17 +125,17 @@ pub(crate) fn score_name(task: &str, score: &str) -> String {
 
 /// The prompts of both sides of every task: the config's, else none, exactly as in training.
 pub fn prompts(config: &Config) -> Prompts {
-    Prompts { first: config.prompts.anchor.clone(), second: config.prompts.positive.clone() }
+    of_sides(&config.prompts)
 }
 
-/// How the config wants its files read.
-pub(crate) fn read_options(config: &Config, limit: Option<usize>) -> ReadOptions {
-    ReadOptions {
-        columns: config.data.columns.clone(),
-        on_bad_row: config.data.on_bad_row,
-        limit,
-        label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
-    }
+/// The prompts of one task: what was held out of a set is judged as the set is trained.
+pub(crate) fn prompts_of(config: &Config, task: &str) -> Prompts {
+    let of_set = config.sets.iter().find(|set| config.data.eval.is_empty() && set.name == task);
+    of_sides(of_set.map_or(&config.prompts, |set| config.prompts_of(set)))
+}
+
+fn of_sides(prompts: &PromptConfig) -> Prompts {
+    Prompts { first: prompts.anchor.clone(), second: prompts.positive.clone() }
 }
 
 /// Which column became which role, one line a file.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::sets;
 
 /// Keys that people know by other names, and what they are called here.
 const ALIASES: &[(&str, &str)] = &[
@@ -35,6 +36,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("model_name_or_path", "model.base"),
     ("base_model", "model.base"),
     ("train_file", "data.train"),
+    ("datasets", "[[sets]]"),
+    ("multi_dataset_sampler", "train.multi_dataset_batch_sampler"),
     ("validation_file", "data.eval"),
     ("infonce", "multiple_negatives_ranking"),
     ("mnrl", "multiple_negatives_ranking"),
@@ -121,22 +124,30 @@ fn set(document: &mut DocumentMut, assignment: &str) -> Result<(), Error> {
         problem: "expected key=value, as in train.learning_rate=3e-5".to_owned(),
     })?;
     let value = value.trim().parse::<Value>().unwrap_or_else(|_| Value::from(value));
+    let refuse = |problem: String| Error::Override { assignment: assignment.to_owned(), problem };
     let path: Vec<&str> = key.trim().split('.').collect();
     let (last, tables) = path.split_last().expect("this is a bug: split gives at least one part");
-    let mut item: &mut Item = document.as_item_mut();
-    for name in tables {
-        let table = item.as_table_like_mut().ok_or_else(|| Error::Override {
-            assignment: assignment.to_owned(),
-            problem: format!("`{name}` lies below a key that is not a table"),
-        })?;
-        item = table.entry(name).or_insert(Item::Table(Table::new()));
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    let mut tables = tables.iter();
+    while let Some(name) = tables.next() {
+        table = match table.entry(name).or_insert(Item::Table(Table::new())) {
+            Item::ArrayOfTables(sets) => set_called(sets, tables.next().unwrap_or(last)).map_err(refuse)?,
+            item => item
+                .as_table_like_mut()
+                .ok_or_else(|| refuse(format!("the key lies below `{name}`, which is not a table")))?,
+        };
     }
-    let table = item.as_table_like_mut().ok_or_else(|| Error::Override {
-        assignment: assignment.to_owned(),
-        problem: "the key lies below one that is not a table".to_owned(),
-    })?;
     table.insert(last, Item::Value(value));
     Ok(())
+}
+
+/// The one of `[[sets]]` with this name.
+fn set_called<'a>(sets: &'a mut ArrayOfTables, name: &str) -> Result<&'a mut Table, String> {
+    let called = |set: &Table| set.get("name").and_then(Item::as_str).map(str::to_owned);
+    let known: Vec<String> = sets.iter().filter_map(called).collect();
+    sets.iter_mut()
+        .find(|set| called(set).is_some_and(|other| other == name))
+        .ok_or_else(|| format!("no set is called `{name}`; there are {}", known.join(", ")))
 }
 
 fn config_error(path: &Path, text: &str, span: Option<std::ops::Range<usize>>, message: &str) -> Error {
@@ -170,8 +181,8 @@ fn check(config: &Config) -> Result<(), String> {
         }
         _ => {}
     }
-    if config.data.train.is_empty() {
-        return Err("`data.train` names no file".to_owned());
+    if config.data.train.is_empty() && config.sets.is_empty() {
+        return Err("`data.train` names no file (or `[[sets]]` several sets)".to_owned());
     }
     if train.per_device_train_batch_size == 0
         || train.gradient_accumulation_steps == 0
@@ -211,17 +222,26 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("`{name}` is {value}, expected 0 or more and below 1"));
         }
     }
-    config.loss.check()
+    config.loss.check()?;
+    sets::check(config)
 }
 
 /// The config as TOML, as it is kept in the run folder.
 pub fn to_toml(config: &Config) -> Result<String, Error> {
-    toml::to_string(config).map_err(|e| Error::Config {
+    let error = |problem: String| Error::Config {
         path: PathBuf::from("config.toml"),
         line: None,
-        problem: e.to_string(),
+        problem,
         hint: None,
-    })
+    };
+    let text = toml::to_string(config).map_err(|e| error(e.to_string()))?;
+    if config.sets.is_empty() {
+        return Ok(text);
+    }
+    // Each set has its own loss; that of none of them would only mislead.
+    let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| error(e.to_string()))?;
+    document.remove("loss");
+    Ok(document.to_string())
 }
 
 #[cfg(test)]

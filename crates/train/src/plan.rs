@@ -4,6 +4,7 @@ use std::fmt;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
+use temper_data::Mixing;
 use temper_encoder::Encoder;
 use temper_eval::Task;
 
@@ -12,7 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::losses::Objective;
 use crate::memory;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, TrainSet};
 
 /// Texts whose lengths are looked at; a sample is enough for a plan.
 const SAMPLE: usize = 2000;
@@ -28,8 +29,11 @@ pub struct Plan {
     pub longest_input: String,
     /// Which file column became which role.
     pub mappings: Vec<String>,
-    /// Kind of examples.
+    /// Kind of examples; of several sets, `examples`.
     pub kind: String,
+    /// What each set has, in a run of several, and how they take turns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<String>,
     /// Training examples.
     pub train_examples: usize,
     /// Their texts stay in the files until they are needed.
@@ -68,44 +72,95 @@ pub struct Plan {
 
 /// Works the plan out; tokenizes a sample of the texts.
 pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<Plan, Error> {
-    let (dataset, encoder) = (&prepared.dataset, &prepared.encoder);
-    let (tokens_per_example, longest, truncated_share) = lengths(config, prepared, encoder)?;
-    let batch = config.train.per_device_train_batch_size.min(dataset.len());
+    let encoder = &prepared.encoder;
     let parameters = encoder.num_parameters();
-    let columns = dataset.kind.columns();
-    let examples_at_once = match config.loss.mini_batch_size {
-        Some(texts) => batch.min(texts.div_ceil(columns)),
-        None => batch,
-    };
-    let tokens = longest.min(tokens_per_example * 1.6) * examples_at_once as f64;
-    let prompts = [("anchor", &config.prompts.anchor), ("positive", &config.prompts.positive)];
+    let shares = order.shares();
+    let (mut tokens_per_example, mut truncated_share, mut tokens) = (0.0, 0.0, 0.0_f64);
+    for (set, share) in prepared.sets.iter().zip(&shares) {
+        let (mean, longest, truncated) = lengths(set, encoder)?;
+        tokens_per_example += share * mean;
+        truncated_share += share * truncated;
+        tokens = tokens.max(longest.min(mean * 1.6) * examples_at_once(set, config) as f64);
+    }
+    let first = &prepared.sets[0];
+    let several = prepared.sets.len() > 1;
+    let largest = prepared.sets.iter().map(|set| batch(set, config)).max();
     Ok(Plan {
         model: encoder.contract.summary(),
         parameters,
         longest_input: encoder.contract.longest_input(),
         mappings: prepared.mappings.clone(),
-        kind: dataset.kind.name().to_owned(),
-        train_examples: dataset.len(),
-        streaming: dataset.are_in_files(),
+        kind: if several { "examples" } else { first.dataset.kind.name() }.to_owned(),
+        sets: if first.config.name.is_empty() { Vec::new() } else { set_lines(config, prepared, &shares) },
+        train_examples: prepared.train_examples(),
+        streaming: prepared.sets.iter().any(|set| set.dataset.are_in_files()),
         held_out: prepared.held_out,
         excluded: prepared.excluded,
         tasks: prepared.tasks.iter().map(task_line).collect(),
         metric: prepared.metric.clone(),
         tokens_per_example,
         truncated_share,
-        batch_size: batch,
+        batch_size: largest.unwrap_or_default(),
         gradient_accumulation_steps: config.train.gradient_accumulation_steps,
         total_steps: order.total_steps(),
-        negatives_per_anchor: prepared.loss.negatives_per_anchor(batch, dataset.kind),
+        negatives_per_anchor: if several { None } else { negatives_per_anchor(first, config) },
         memory_estimate: memory::estimate(
             &encoder.contract.transformer().shape(),
             parameters + prepared.owned.num_params(),
             tokens as usize,
         ),
         memory_available: memory::available(),
-        prompts: prompts.iter().filter_map(|(c, p)| p.as_ref().map(|p| format!("{c}: {p:?}"))).collect(),
+        prompts: prompt_lines(prepared),
         from_scratch: config.model.fresh.is_some(),
     })
+}
+
+/// Examples of a set's full batch.
+fn batch(set: &TrainSet, config: &Config) -> usize {
+    config.train.per_device_train_batch_size.min(set.dataset.len())
+}
+
+fn examples_at_once(set: &TrainSet, config: &Config) -> usize {
+    let batch = batch(set, config);
+    let columns = set.dataset.kind.columns();
+    set.config.loss.mini_batch_size.map_or(batch, |texts| batch.min(texts.div_ceil(columns)))
+}
+
+fn negatives_per_anchor(set: &TrainSet, config: &Config) -> Option<usize> {
+    set.loss.negatives_per_anchor(batch(set, config), set.dataset.kind)
+}
+
+/// One line a set, and one on how they take turns.
+fn set_lines(config: &Config, prepared: &Prepared, shares: &[f64]) -> Vec<String> {
+    let line = |(set, share): (&TrainSet, &f64)| {
+        let negatives = negatives_per_anchor(set, config)
+            .map(|n| format!(", {n} negatives per anchor"))
+            .unwrap_or_default();
+        format!(
+            "{}: {} {}, {}{negatives}, {:.1} % of the batches",
+            set.config.name,
+            set.dataset.len(),
+            set.dataset.kind.name(),
+            set.config.loss.name.name(),
+            share * 100.0
+        )
+    };
+    let mixing = match config.mixing() {
+        Mixing::RoundRobin => "in turn, until the smallest has no batch left".to_owned(),
+        Mixing::Proportional => "every batch of every set, in random order".to_owned(),
+        Mixing::Temperature(temperature) => format!("in random order, evened by temperature {temperature}"),
+    };
+    prepared.sets.iter().zip(shares).map(line).chain([mixing]).collect()
+}
+
+/// `column: text`, of several sets with their names.
+fn prompt_lines(prepared: &Prepared) -> Vec<String> {
+    let of_set = |set: &TrainSet| {
+        let name = if set.config.name.is_empty() { String::new() } else { format!("{} ", set.config.name) };
+        let line = |(at, column): (usize, &str)| Some(format!("{name}{column}: {:?}", set.prompt(at)?));
+        ["anchor", "positive"].into_iter().enumerate().filter_map(line).collect::<Vec<_>>()
+    };
+    prepared.sets.iter().flat_map(of_set).collect()
 }
 
 fn task_line((name, task): &(String, Task)) -> String {
@@ -114,17 +169,17 @@ fn task_line((name, task): &(String, Task)) -> String {
 }
 
 /// Mean tokens of an example, those of the longest one, and the share of texts that are cut off.
-fn lengths(config: &Config, prepared: &Prepared, encoder: &Encoder) -> Result<(f64, f64, f64), Error> {
-    let examples = &prepared.dataset;
+fn lengths(set: &TrainSet, encoder: &Encoder) -> Result<(f64, f64, f64), Error> {
+    let examples = &set.dataset;
     let step = examples.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<_> =
         (0..examples.len()).step_by(step).map(|index| examples.get(index)).collect::<Result<_, _>>()?;
     let limit = encoder.contract.max_seq_length;
     let (mut totals, mut cut, mut texts) = (vec![0usize; sample.len()], 0usize, 0usize);
-    for column in 0..prepared.dataset.kind.columns() {
-        let prompt = if column == 0 { &config.prompts.anchor } else { &config.prompts.positive };
+    for column in 0..set.dataset.kind.columns() {
+        let prompt = set.prompt(column);
         let column: Vec<&str> = sample.iter().map(|e| e.texts[column].as_str()).collect();
-        let lengths = encoder.tokenizer().lengths(&column, prompt.as_deref())?;
+        let lengths = encoder.tokenizer().lengths(&column, prompt)?;
         cut += lengths.iter().filter(|l| **l > limit).count();
         texts += lengths.len();
         for (total, length) in totals.iter_mut().zip(lengths) {
@@ -179,8 +234,15 @@ impl fmt::Display for Plan {
             0 => String::new(),
             n => format!(", {n} held out (no anchor or positive on both sides)"),
         };
+        let of_sets = match self.sets.len() {
+            0 => String::new(),
+            lines => format!(" of {} sets", lines - 1),
+        };
         let streaming = if self.streaming { ", read from their files as they are needed" } else { "" };
-        writeln!(f, "train     {} {}{held}{streaming}", self.train_examples, self.kind)?;
+        writeln!(f, "train     {} {}{of_sets}{held}{streaming}", self.train_examples, self.kind)?;
+        for (at, line) in self.sets.iter().enumerate() {
+            writeln!(f, "{}{line}", if at + 1 < self.sets.len() { "set       " } else { "mixed     " })?;
+        }
         let [train, eval] = self.excluded;
         if train + eval > 0 {
             writeln!(f, "left out  {train} excluded pairs to learn from, {eval} to judge by")?;

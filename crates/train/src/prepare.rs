@@ -1,9 +1,10 @@
 //! From a config to everything the loop needs: encoder, examples, tasks to be judged by.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use temper_data::{Examples, read};
+use temper_data::{Examples, ReadOptions, read};
 use temper_encoder::contract::{POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, LinearPrecision, reference};
 use temper_runs::DataFile;
@@ -11,9 +12,10 @@ use temper_runs::DataFile;
 use crate::batches::StepOrder;
 use crate::config::Config;
 use crate::error::Error;
-use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, read_options, tasks};
+use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, tasks};
 use crate::losses::{Given, Loss, Objective, Owned};
 use crate::memory;
+use crate::sets::SetConfig;
 
 /// A run's ingredients, before its first step.
 #[derive(Debug)]
@@ -22,18 +24,14 @@ pub struct Prepared {
     pub encoder: Encoder,
     /// The commit of a base from the hub.
     pub commit: Option<String>,
-    /// What is learned from.
-    pub dataset: Examples,
+    /// What is learned from; at least one.
+    pub sets: Vec<TrainSet>,
     /// What is judged on, with the name that goes in front of its scores (empty for a single one).
     pub tasks: NamedTasks,
     /// The score that decides which checkpoint is best.
     pub metric: String,
-    /// What is minimised.
-    pub loss: Loss,
-    /// The parameters of the loss before the first step.
+    /// The parameters of the losses before the first step.
     pub owned: Owned,
-    /// The encoder that the loss learns from beside the data: its guide or teacher.
-    pub guide: Option<Encoder>,
     /// Files and their hashes.
     pub files: Vec<DataFile>,
     /// Which column became which role, one line a file, evaluation files included.
@@ -46,28 +44,73 @@ pub struct Prepared {
     pub excluded: [usize; 2],
 }
 
+/// Examples, and what is learned from them.
+#[derive(Debug)]
+pub struct TrainSet {
+    /// Name, prompts and whatever else the config says.
+    pub config: SetConfig,
+    /// The examples.
+    pub dataset: Examples,
+    /// What is minimised.
+    pub loss: Loss,
+    /// The encoder that the loss learns from beside the data: its guide or teacher.
+    pub guide: Option<Encoder>,
+}
+
+impl TrainSet {
+    /// Puts the set's name in front of what is said of it.
+    fn named(&self, text: String) -> String {
+        match self.config.name.as_str() {
+            "" => text,
+            name => format!("set `{name}`: {text}"),
+        }
+    }
+
+    fn problem(&self, problem: String) -> Error {
+        Error::Plan(self.named(problem))
+    }
+
+    /// Texts in front of a column.
+    pub fn prompt(&self, column: usize) -> Option<&str> {
+        let prompts = self.config.prompts.as_ref()?;
+        if column == 0 { prompts.anchor.as_deref() } else { prompts.positive.as_deref() }
+    }
+}
+
+impl Prepared {
+    /// The order of all examples over the run.
+    pub fn order<'a>(&'a self, config: &'a Config) -> StepOrder<'a> {
+        StepOrder::new(self.sets.iter().map(|set| &set.dataset).collect(), config)
+    }
+
+    /// Number of examples to learn from.
+    pub fn train_examples(&self) -> usize {
+        self.sets.iter().map(|set| set.dataset.len()).sum()
+    }
+}
+
 /// Reads data and encoder. `checkpoint` is the model folder to continue from, in place of the base.
 pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, Error> {
     let device = config.device.open()?;
     let mut warnings = Vec::new();
-    let mut dataset = examples(config)?;
-    if !dataset.skipped.is_empty() {
-        warnings.push(format!("{} bad rows of the training files are left out", dataset.skipped.len()));
+    let mut sets = read_sets(config)?;
+    let skipped: usize = sets.iter().map(|set| set.dataset.skipped.len()).sum();
+    if skipped > 0 {
+        warnings.push(format!("{skipped} bad rows of the training files are left out"));
     }
-    let loss = config.loss.build();
-    loss.accepts(dataset.kind).map_err(Error::Plan)?;
-    let mut files = data_files("train", &dataset);
-    let mut mappings = mappings(&dataset);
+    let mut files: Vec<DataFile> = sets.iter().flat_map(|set| data_files("train", &set.dataset)).collect();
+    let mut mappings: Vec<String> = sets.iter().flat_map(|set| mappings(&set.dataset)).collect();
     let mut pairs = excluded_pairs(&config.data.exclude)?;
     for path in &config.data.exclude {
         files.extend(hash_all("exclude", path)?);
     }
     // Behind the split, so that an exclusion moves no other example between training and evaluation.
-    let (tasks, held_out) =
-        tasks(config, &mut dataset, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
+    let (tasks, held_out) = tasks(config, &mut sets, &mut pairs, &mut files, &mut mappings, &mut warnings)?;
     let judged = pairs.left_out();
-    pairs.leave_out_of(&mut dataset);
-    let excluded = [dataset.excluded, judged];
+    for set in &mut sets {
+        pairs.leave_out_of(&mut set.dataset);
+    }
+    let excluded = [sets.iter().map(|set| set.dataset.excluded).sum(), judged];
     if pairs.unmet() > 0 {
         warnings.push(format!(
             "{} of the {} pairs in data.exclude are in none of the data; a pair is met by the whole text of both sides",
@@ -75,33 +118,30 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
             pairs.len()
         ));
     }
-    if dataset.len() < 2 {
-        return Err(Error::Plan(format!(
+    if let Some(set) = sets.iter().find(|set| set.dataset.len() < 2) {
+        return Err(set.problem(format!(
             "{} training examples are left after holding {held_out} out and excluding {}; give more data, or \
              data.held_out = 0",
-            dataset.len(),
-            dataset.excluded
+            set.dataset.len(),
+            set.dataset.excluded
         )));
     }
     let (encoder, commit) = match checkpoint {
         Some(folder) => (read_model(folder, config, &device, &mut Vec::new())?, None),
-        None => base(config, &dataset, &device, &mut warnings)?,
+        None => base(config, &sets, &device, &mut warnings)?,
     };
-    let guide = guide(config, &device, &mut files)?;
-    let guide_dim = guide.as_ref().map(|guide| guide.contract.dim());
-    loss.fits(encoder.contract.full_dim(), guide_dim).map_err(Error::Plan)?;
-    let mut owned = Owned::default();
-    let given = Given { encoder: &encoder, dataset: &dataset, seed: config.seed };
-    loss.own(&mut owned, &given).map_err(Error::Plan)?;
-    if StepOrder::new(&dataset, config).total_steps() == 0 {
-        return Err(Error::Plan(format!(
+    guides(&mut sets, &device, &mut files)?;
+    let owned = owned(&sets, &encoder, config.seed)?;
+    let order = StepOrder::new(sets.iter().map(|set| &set.dataset).collect(), config);
+    if let Some(set) = order.without_batches().map(|set| &sets[set]) {
+        return Err(set.problem(format!(
             "no batch of {} can be filled from {} training examples, and train.dataloader_drop_last leaves out the \
              others; lower train.per_device_train_batch_size",
             config.train.per_device_train_batch_size,
-            dataset.len()
+            set.dataset.len()
         )));
     }
-    warnings.extend(leaks(&dataset, &tasks));
+    warnings.extend(leaks(&sets, &tasks));
     let metric = metric(config, &tasks);
     if tasks.is_empty()
         && (config.train.metric_for_best_model.is_some() || config.train.early_stopping_patience > 0)
@@ -111,22 +151,22 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
                 .to_owned(),
         );
     }
-    if dataset.len() < config.train.per_device_train_batch_size {
-        warnings.push(format!(
-            "only {} training examples for a batch of {}: every batch is smaller",
-            dataset.len(),
-            config.train.per_device_train_batch_size
-        ));
+    for set in &sets {
+        if set.dataset.len() < config.train.per_device_train_batch_size {
+            warnings.push(set.named(format!(
+                "only {} training examples for a batch of {}: every batch is smaller",
+                set.dataset.len(),
+                config.train.per_device_train_batch_size
+            )));
+        }
     }
     Ok(Prepared {
         encoder,
         commit,
-        dataset,
+        sets,
         tasks,
         metric,
-        loss,
         owned,
-        guide,
         files,
         mappings,
         warnings,
@@ -135,30 +175,47 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     })
 }
 
-/// What is learned from: in memory, unless the config wants it otherwise or the files are large.
-fn examples(config: &Config) -> Result<Examples, Error> {
-    let (data, options) = (&config.data, read_options(config, config.data.max_train_samples));
-    let bytes: u64 = data.train.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
-    let large =
-        || memory::available().is_some_and(|free| bytes > free / 4) && Examples::can_stay_in(&data.train);
-    Ok(if data.streaming.unwrap_or_else(large) {
-        Examples::in_files(&data.train, &options)?
+/// The sets: in memory, unless the config wants it otherwise or the files are large.
+fn read_sets(config: &Config) -> Result<Vec<TrainSet>, Error> {
+    let sets = config.sets();
+    let paths = sets.iter().flat_map(|set| &set.train);
+    let bytes: u64 = paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let large = memory::available().is_some_and(|free| bytes > free / 4);
+    sets.into_iter().map(|set| read_set(config, set, large)).collect()
+}
+
+/// The examples of a set, of a kind that its loss can learn from.
+fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Error> {
+    let loss = set.loss.build();
+    let options = ReadOptions {
+        columns: set.columns.clone(),
+        on_bad_row: config.data.on_bad_row,
+        limit: set.max_train_samples,
+        label_range: set.label_range.or_else(|| loss.label_range()),
+    };
+    let in_files = || large && Examples::can_stay_in(&set.train);
+    let dataset = if config.data.streaming.unwrap_or_else(in_files) {
+        Examples::in_files(&set.train, &options)?
     } else {
-        read(&data.train, &options)?.into()
-    })
+        read(&set.train, &options)?.into()
+    };
+    let set = TrainSet { config: set, dataset, loss, guide: None };
+    set.loss.accepts(set.dataset.kind).map_err(|problem| set.problem(problem))?;
+    Ok(set)
 }
 
 /// The encoder that the run starts from, and its commit on the hub.
 fn base(
     config: &Config,
-    dataset: &Examples,
+    sets: &[TrainSet],
     device: &Device,
     warnings: &mut Vec<String>,
 ) -> Result<(Encoder, Option<String>), Error> {
     Ok(match (&config.model.base, &config.model.fresh) {
         (_, Some(fresh)) => {
             let mut failed = None;
-            let texts = dataset.each_text().map_while(|text| text.map_err(|error| failed = Some(error)).ok());
+            let texts = sets.iter().flat_map(|set| set.dataset.each_text());
+            let texts = texts.map_while(|text| text.map_err(|error| failed = Some(error)).ok());
             let encoder = fresh.build(texts, config.seed, device)?;
             match failed {
                 Some(error) => return Err(error.into()),
@@ -173,13 +230,35 @@ fn base(
     })
 }
 
-/// The loss's guide or teacher, whose files count as data: another one would teach something else after a resume.
-fn guide(config: &Config, device: &Device, files: &mut Vec<DataFile>) -> Result<Option<Encoder>, Error> {
-    let Some(model) = config.loss.guide_model() else { return Ok(None) };
-    let folder = reference::find(model, None, &|_| ())?.folder;
-    files.extend(hash_all("guide", &folder)?);
-    let loaded = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), device)?;
-    Ok(Some(loaded.encoder.for_inference(LinearPrecision::F32)))
+/// Reads each set's guide or teacher, one that several have once. Its files count as data: another one would teach
+/// something else after a resume.
+fn guides(sets: &mut [TrainSet], device: &Device, files: &mut Vec<DataFile>) -> Result<(), Error> {
+    let mut known: HashMap<String, Encoder> = HashMap::new();
+    for set in sets {
+        let Some(model) = set.config.loss.guide_model() else { continue };
+        if !known.contains_key(model) {
+            let folder = reference::find(model, None, &|_| ())?.folder;
+            files.extend(hash_all("guide", &folder)?);
+            let loaded = temper_encoder::read(&folder, &temper_encoder::ReadOptions::default(), device)?;
+            known.insert(model.to_owned(), loaded.encoder.for_inference(LinearPrecision::F32));
+        }
+        set.guide = known.get(model).cloned();
+    }
+    Ok(())
+}
+
+/// The parameters of all losses.
+fn owned(sets: &[TrainSet], encoder: &Encoder, seed: u64) -> Result<Owned, Error> {
+    let mut all = Owned::default();
+    for set in sets {
+        let guide_dim = set.guide.as_ref().map(|guide| guide.contract.dim());
+        set.loss.fits(encoder.contract.full_dim(), guide_dim).map_err(|problem| set.problem(problem))?;
+        let mut owned = Owned::default();
+        let given = Given { encoder, dataset: &set.dataset, seed };
+        set.loss.own(&mut owned, &given).map_err(|problem| set.problem(problem))?;
+        all.join(owned).map_err(|problem| set.problem(problem))?;
+    }
+    Ok(all)
 }
 
 fn read_model(

@@ -72,7 +72,7 @@ pub fn rerun(repeat: &Repeat, argv: &[String]) -> Result<Job, Error> {
 fn allowed(repeat: &Repeat, config: &Config) -> AllowedToDiffer {
     let sets =
         |start: &str| repeat.overrides.iter().any(|assignment| assignment.trim_start().starts_with(start));
-    let data = repeat.allowed.data || sets("data");
+    let data = repeat.allowed.data || sets("data") || sets("sets");
     // A fresh encoder's vocabulary comes from the data, and its weights from the seed.
     let fresh = config.model.fresh.is_some() && (data || sets("seed"));
     AllowedToDiffer { data, base: repeat.allowed.base || sets("model") || fresh, ..repeat.allowed }

@@ -10,14 +10,14 @@ use temper_encoder::{DropoutSites, Encoder};
 use temper_kernels::{Scalar, is_fused};
 use temper_runs::{Claim, Event, Outcome, RunFolder, Sink, Which};
 
-use crate::batches::{MicroBatch, StepOrder};
+use crate::batches::{Chosen, MicroBatch, StepOrder};
 use crate::cached;
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::control::Control;
 use crate::details;
 use crate::error::Error;
-use crate::judging::{prompts, score_name};
+use crate::judging::{prompts_of, score_name};
 use crate::learner::{Learner, Trained};
 use crate::losses::{LossInput, Objective, Owned};
 use crate::memory;
@@ -58,7 +58,7 @@ pub struct Report {
 
 /// Trains until the last step, an early stop, or a signal.
 pub fn run(job: &Job, control: &Control, observe: &mut dyn FnMut(&Event)) -> Result<Report, Error> {
-    let order = StepOrder::new(&job.prepared.dataset, &job.config);
+    let order = job.prepared.order(&job.config);
     let plan = crate::plan::plan(&job.config, &job.prepared, &order)?;
     let mut looping = Loop::start(job, &order, observe)?;
     looping.announce(&plan)?;
@@ -95,7 +95,7 @@ struct Unread {
     /// The loss of every micro-batch.
     losses: Vec<Tensor<1>>,
     norm: Scalar,
-    examples: Vec<usize>,
+    chosen: Vec<Chosen>,
 }
 
 /// Time since this process began to train, and work and time since the last log line.
@@ -216,17 +216,17 @@ impl<'a> Loop<'a> {
             losses.push(self.forward_backward(batch, index, batches.len()));
         }
         let norm = self.learner.gradient_norm();
-        let examples = batches.iter().flat_map(|batch| batch.examples.clone()).collect();
-        self.unread.push(Unread { step: self.state.step, losses, norm: norm.clone(), examples });
+        let chosen = batches.iter().map(|batch| batch.chosen.clone()).collect();
+        self.unread.push(Unread { step: self.state.step, losses, norm: norm.clone(), chosen });
         if self.reads_each_step {
             self.read()?;
         }
         self.learner.update(&norm, self.schedule.at(self.state.step));
         self.state.step += 1;
         for batch in batches {
-            self.clock.examples += batch.examples.len() as u64;
+            self.clock.examples += batch.chosen.examples.len() as u64;
             self.clock.tokens += batch.tokens() as u64;
-            self.state.examples += batch.examples.len() as u64;
+            self.state.examples += batch.chosen.examples.len() as u64;
             self.state.tokens += batch.tokens() as u64;
         }
         Ok(())
@@ -236,7 +236,8 @@ impl<'a> Loop<'a> {
     fn read(&mut self) -> Result<(), Error> {
         for step in std::mem::take(&mut self.unread) {
             let losses = step.losses.iter().map(|loss| f64::from(loss.clone().into_scalar::<f32>()));
-            let loss = losses.sum::<f64>() / step.losses.len() as f64;
+            let losses: Vec<f64> = losses.collect();
+            let loss = losses.iter().sum::<f64>() / losses.len() as f64;
             self.norm = step.norm.read();
             for (what, value) in [("loss", loss), ("gradient norm", self.norm)] {
                 if !value.is_finite() {
@@ -245,12 +246,20 @@ impl<'a> Loop<'a> {
             }
             self.state.loss_sum += loss;
             self.state.loss_count += 1;
+            for (chosen, loss) in step.chosen.iter().zip(losses) {
+                let name = &self.job.prepared.sets[chosen.set].config.name;
+                if !name.is_empty() {
+                    let (sum, count) = self.state.set_losses.entry(name.clone()).or_default();
+                    (*sum, *count) = (*sum + loss, *count + 1);
+                }
+            }
         }
         Ok(())
     }
 
     fn forward_backward(&mut self, batch: &MicroBatch, index: usize, of: usize) -> Tensor<1> {
         let (prepared, config) = (&self.job.prepared, &self.job.config);
+        let set_loss = &prepared.sets[batch.chosen.set].loss;
         let step = self.state.step;
         let dropout = |pass: usize| {
             let stream = match pass {
@@ -261,11 +270,11 @@ impl<'a> Loop<'a> {
         };
         let contract = &prepared.encoder.contract;
         let draw = random::key(config.seed, &format!("loss/{index}"), step);
-        let layers = prepared.loss.layers(draw, contract.transformer().shape().num_hidden_layers);
+        let layers = set_loss.layers(draw, contract.transformer().shape().num_hidden_layers);
         let loss = |vectors: Vec<Tensor<2>>, owned: &Owned| {
             let device = vectors[0].device();
             let mut vectors = vectors.into_iter().map(|v| split_columns(v, batch.text_ids.len()));
-            prepared.loss.forward(LossInput {
+            set_loss.forward(LossInput {
                 columns: vectors.next().expect("this is a bug: a pass without a last layer"),
                 layers: layers.iter().copied().zip(vectors).collect(),
                 labels: batch.labels.clone(),
@@ -300,8 +309,11 @@ impl<'a> Loop<'a> {
                 None => "nothing was saved before it".to_owned(),
             }
         };
-        let dataset = &self.job.prepared.dataset;
-        let places: Vec<String> = bad.examples.iter().map(|index| dataset.place(*index)).collect();
+        let places = |chosen: &Chosen| -> Vec<String> {
+            let dataset = &self.job.prepared.sets[chosen.set].dataset;
+            chosen.examples.iter().map(|index| dataset.place(*index)).collect()
+        };
+        let places: Vec<String> = bad.chosen.iter().flat_map(places).collect();
         Error::NotFinite { what, step: step + 1, value, saved, examples: places.join(" ") }
     }
 
@@ -318,11 +330,10 @@ impl<'a> Loop<'a> {
         self.read()?;
         let started = Instant::now();
         let encoder = self.encoder();
-        let prompts = prompts(&self.job.config);
         let mut scores = BTreeMap::new();
         let mut details = Vec::new();
         for (name, task) in &self.job.prepared.tasks {
-            let found = task.judge(&encoder, &prompts, &mut |_| ())?;
+            let found = task.judge(&encoder, &prompts_of(&self.job.config, name), &mut |_| ())?;
             details.extend(details::events(self.state.step, name, task, &found));
             scores.extend(found.scores.into_iter().map(|(score, value)| (score_name(name, &score), value)));
         }
@@ -394,6 +405,10 @@ impl<'a> Loop<'a> {
             step: self.state.step,
             epoch: self.order.epoch_at(self.state.step),
             loss: self.state.loss_sum / self.state.loss_count.max(1) as f64,
+            set_losses: std::mem::take(&mut self.state.set_losses)
+                .into_iter()
+                .map(|(name, (sum, count))| (name, sum / f64::from(count)))
+                .collect(),
             learning_rate: self.schedule.at(self.state.step - 1),
             grad_norm: self.norm,
             examples: self.state.examples,

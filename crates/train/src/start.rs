@@ -7,7 +7,6 @@ use temper_encoder::reference::MODEL_FOLDER;
 use temper_kernels::DeviceName;
 use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, parse_reference};
 
-use crate::batches::StepOrder;
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::error::Error;
@@ -123,7 +122,7 @@ fn open(run: &Path) -> Result<(RunFolder, Option<Which>), Error> {
 
 /// A run cannot end before the step it is at.
 fn check_length(config: &Config, prepared: &Prepared, step: u64) -> Result<(), Error> {
-    let total = StepOrder::new(&prepared.dataset, config).total_steps();
+    let total = prepared.order(config).total_steps();
     if total >= step {
         return Ok(());
     }

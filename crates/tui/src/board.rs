@@ -23,6 +23,8 @@ pub struct Board {
     pub time: f64,
     /// Training numbers, oldest first.
     pub steps: Vec<Numbers>,
+    /// The last loss of each set, in a run of several.
+    pub set_losses: BTreeMap<String, f64>,
     /// Evaluations, oldest first.
     pub evaluations: Vec<Evaluation>,
     /// Similarities of every evaluation by evaluation set, oldest first.
@@ -130,8 +132,9 @@ impl Board {
                 };
                 self.tell(time, *step, Kind::Course, text);
             }
-            Event::Step { step, .. } => {
+            Event::Step { step, set_losses, .. } => {
                 self.steps.extend(numbers(stamped));
+                self.set_losses.extend(set_losses.clone());
                 self.step = self.step.max(*step);
             }
             Event::Evaluated { step, scores, metric, best, elapsed_seconds, .. } => {

@@ -38,5 +38,13 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, scene: &Scene) {
     if let Some(peak) = scene.board.steps.iter().filter_map(|numbers| numbers.memory).max() {
         rows.push(Line::from(quiet(scene, format!("{:<12}{:>9}", "  peak", bytes(peak as f64)))));
     }
+    let of_set = |(name, loss): (&String, &f64)| {
+        let name = quiet(scene, format!("  {name:<10.10}"));
+        Line::from(vec![name, Span::styled(format!("{:>9}", number(*loss)), scene.palette.strong())])
+    };
+    if !scene.board.set_losses.is_empty() {
+        rows.push(Line::from(quiet(scene, "loss of set".to_owned())));
+        rows.extend(scene.board.set_losses.iter().map(of_set));
+    }
     frame.render_widget(Paragraph::new(rows), inside);
 }

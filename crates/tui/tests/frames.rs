@@ -118,6 +118,21 @@ fn a_terminal_that_is_too_small_says_so() {
     }
 }
 
+#[test]
+fn the_loss_of_each_set_stands_below_the_numbers() {
+    let mut events = recorded();
+    for (loss, stamped) in (0..).zip(&mut events) {
+        if let Event::Step { set_losses, .. } = &mut stamped.event {
+            let name = if loss % 2 == 0 { "search" } else { "scored" };
+            set_losses.insert(name.to_owned(), 1234.5);
+        }
+    }
+    let view = View::default();
+    let shown = text(&frame(&board_of(&events), &view, Status::Training, true, SIZES[2]));
+    let set = |name: &str| shown.lines().any(|line| line.contains(name) && line.contains("1234"));
+    assert!(set("search") && set("scored"), "{shown}");
+}
+
 /// Texts are the same without colour, and colours are among the 16 that every terminal has.
 #[test]
 fn colour_is_never_needed_and_only_the_sixteen() {

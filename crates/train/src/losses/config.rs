@@ -84,6 +84,9 @@ pub struct LossConfig {
     /// Multiple negatives ranking: `cosine` or `dot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<ScoreFunction>,
+    /// Multiple negatives ranking, GIST: whether texts of other rows are negatives, true; without them a row has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_batch_negatives: Option<bool>,
     /// GIST: MODEL that tells negatives from texts that belong together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,
@@ -231,6 +234,7 @@ impl LossName {
                 "hardness_strength",
                 "mask_duplicates",
                 "similarity",
+                "in_batch_negatives",
             ],
             Self::MegaBatchMargin => &["positive_margin", "negative_margin"],
             Self::Triplet | Self::OnlineContrastive => &["distance", "margin"],
@@ -245,6 +249,7 @@ impl LossName {
                 "margin_strategy",
                 "contrast_anchors",
                 "contrast_positives",
+                "in_batch_negatives",
             ],
             Self::Mse => &["teacher", "target"],
             Self::EmbedDistill => &["teacher", "target", "teacher_distance"],
@@ -407,6 +412,21 @@ impl LossConfig {
             return Err("[loss] `symmetric` is short for `directions` and `partition_mode`; give it or them"
                 .to_owned());
         }
+        if self.in_batch_negatives == Some(false) {
+            let of_other_rows = [
+                ("symmetric", self.symmetric == Some(true)),
+                ("directions", self.directions.as_ref().is_some_and(|d| *d != [Direction::QueryToDoc])),
+                ("hardness_mode", self.hardness_mode == Some(Hardness::InBatchNegatives)),
+                ("contrast_anchors", self.contrast_anchors == Some(true)),
+                ("contrast_positives", self.contrast_positives == Some(true)),
+            ];
+            if let Some((key, _)) = of_other_rows.iter().find(|(_, given)| *given) {
+                return Err(format!(
+                    "[loss] `{key}` is about texts of other rows, which `in_batch_negatives` = false switches off; leave \
+                     one of them out"
+                ));
+            }
+        }
         let Some(directions) = &self.directions else { return Ok(()) };
         if !directions.contains(&Direction::QueryToDoc) {
             return Err(
@@ -476,6 +496,7 @@ impl LossConfig {
             ("hardness_strength", self.hardness_strength.is_some()),
             ("mask_duplicates", self.mask_duplicates.is_some()),
             ("similarity", self.similarity.is_some()),
+            ("in_batch_negatives", self.in_batch_negatives.is_some()),
             ("guide", self.guide.is_some()),
             ("teacher", self.teacher.is_some()),
             ("margin_strategy", self.margin_strategy.is_some()),
@@ -550,6 +571,7 @@ impl LossConfig {
                 margin: self.margin.unwrap_or(0.0),
                 contrast_anchors: self.contrast_anchors.unwrap_or(true),
                 contrast_positives: self.contrast_positives.unwrap_or(true),
+                in_batch_negatives: self.in_batch_negatives.unwrap_or(true),
             }),
             LossName::Mse | LossName::EmbedDistill => Loss::EmbedDistill(self.embed_distill()),
             LossName::MarginMse => Loss::MarginMse(MarginMse { similarity: self.scores() }),
@@ -607,6 +629,7 @@ impl LossConfig {
             hardness: self.hardness_mode.zip(self.hardness_strength),
             mask_duplicates: self.mask_duplicates.unwrap_or(true),
             similarity: self.similarity.unwrap_or_default(),
+            in_batch_negatives: self.in_batch_negatives.unwrap_or(true),
         }
     }
 }
@@ -671,6 +694,8 @@ mod tests {
                 "directions = [\"query_to_doc\", \"doc_to_doc\"]\npartition_mode = \"per_direction\"",
                 "no right answer of their own",
             ),
+            ("in_batch_negatives = false\nsymmetric = true", "switches off"),
+            ("name = \"cosent\"\nin_batch_negatives = false", "means nothing to cosent"),
             ("matryoshka_weights = [1.0]", "give those too"),
             ("matryoshka_dims = [8, 0]", "one or more numbers"),
             ("matryoshka_dims = [8, 4]\nmatryoshka_weights = [1.0]", "give one for each"),

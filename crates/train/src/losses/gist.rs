@@ -4,7 +4,8 @@
 //! `mean_i -log softmax_j(cos(x_i, candidate_j) / temperature)[i]`. Candidates of anchor i: all positives, all negatives,
 //! and, when contrasted, the other anchors; and for positive i, when contrasted, the other positives. One that the guide
 //! finds nearer than it finds anchor i and positive i, less the margin, does not compete. Columns: anchor, positive, any
-//! number of negatives; no labels. Reference: sentence-transformers' `GISTEmbedLoss`.
+//! number of negatives; no labels. Without in-batch negatives the candidates of an anchor are its own positive and
+//! negatives. Reference: sentence-transformers' `GISTEmbedLoss`.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use temper_data::Kind;
 use temper_kernels::normalize;
 
 use super::multiple_negatives_ranking::log_sum_exp;
-use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_pairs_or_triplets};
+use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_own_negatives, needs_pairs_or_triplets};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Gist {
     pub contrast_anchors: bool,
     /// Whether other positives compete for each positive.
     pub contrast_positives: bool,
+    /// Whether texts of other rows are negatives; without them nothing is contrasted.
+    pub in_batch_negatives: bool,
 }
 
 /// How a margin between similarities is meant.
@@ -61,16 +64,19 @@ impl Gist {
             if (row, candidates) == (0, 1) {
                 nearer = nearer * own.clone().neg().add_scalar(1.0);
             }
+            if !self.in_batch_negatives {
+                nearer = (nearer + own.clone().neg().add_scalar(1.0)).clamp_max(1.0);
+            }
             let cosines = columns[row].clone().matmul(columns[candidates].clone().transpose());
             cosines.mul_scalar(self.scale) + nearer.mul_scalar(EXCLUDED)
         };
         let documents = scores(0, 1);
         let right = (documents.clone() * own.clone()).sum_dim(1);
         let mut all = vec![documents];
-        if self.contrast_anchors {
+        if self.contrast_anchors && self.in_batch_negatives {
             all.push(scores(0, 0));
         }
-        if self.contrast_positives {
+        if self.contrast_positives && self.in_batch_negatives {
             all.push(scores(1, 1));
         }
         all.extend((2..columns.len()).map(|negatives| scores(0, negatives)));
@@ -80,11 +86,12 @@ impl Gist {
 
 impl Objective for Gist {
     fn accepts(&self, kind: Kind) -> Result<(), String> {
-        needs_pairs_or_triplets(kind)
+        needs_pairs_or_triplets(kind)?;
+        needs_own_negatives(self.in_batch_negatives, kind)
     }
 
     fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
-        Some(in_batch(batch, kind))
+        Some(in_batch(if self.in_batch_negatives { batch } else { 1 }, kind))
     }
 
     fn forward(&self, input: LossInput<'_>) -> Tensor<1> {

@@ -207,6 +207,18 @@ fn needs_pairs_or_triplets(kind: Kind) -> Result<(), String> {
     needs(met, "this loss learns from pairs or triplets", kind)
 }
 
+/// Negatives of its own, where those of other rows are switched off.
+fn needs_own_negatives(in_batch_negatives: bool, kind: Kind) -> Result<(), String> {
+    if in_batch_negatives || kind.columns() > 2 {
+        return Ok(());
+    }
+    Err(format!(
+        "loss.in_batch_negatives = false leaves {} without any negative; give the data a column of negatives (`temper \
+         mine` finds some), or leave the key out",
+        kind.name()
+    ))
+}
+
 fn needs_scored(kind: Kind) -> Result<(), String> {
     needs(kind == Kind::Scored, "this loss learns from scored pairs", kind)
 }

@@ -10,6 +10,9 @@
 //! a softmax of its own, with the pair as the right answer, and the mean of their losses counts (Guenther et al., 2023,
 //! Jina embeddings 2); `joint` all are in one (all four: Li et al., 2023, GTE). Hardness adds `strength * s`, through
 //! which no gradient flows, to the scores of negatives, so that near ones weigh more (Lan et al., 2025, LLaVE).
+//!
+//! Without in-batch negatives the candidates of an anchor are its own positive and negatives: the mean of the losses of
+//! single rows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use temper_data::Kind;
 use temper_kernels::{normalize, ranking_loss};
 
-use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_pairs_or_triplets};
+use super::{EXCLUDED, LossInput, Objective, in_batch, mask, needs_own_negatives, needs_pairs_or_triplets};
 
 /// Settings of the loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,8 @@ pub struct MultipleNegativesRanking {
     pub mask_duplicates: bool,
     /// How anchors and candidates are compared.
     pub similarity: ScoreFunction,
+    /// Whether documents of other rows are negatives; without them the only direction is [`Direction::QueryToDoc`].
+    pub in_batch_negatives: bool,
 }
 
 /// How anchors and candidates are compared.
@@ -111,6 +116,9 @@ impl MultipleNegativesRanking {
         let documents = Tensor::cat(documents, 0);
         let texts =
             Texts { queries, positives, documents, query_ids: &text_ids[0], document_ids: &text_ids[1..] };
+        if !self.in_batch_negatives {
+            return self.own_documents(&texts);
+        }
         // These two are a kernel of their own, which never holds all scores.
         match (self.directions.as_slice(), self.partition, self.hardness) {
             ([Direction::QueryToDoc], _, None) => self.documents_of_queries(&texts),
@@ -133,6 +141,25 @@ impl MultipleNegativesRanking {
         let query_ids = [texts.query_ids.to_vec()];
         let excluded = self.excluded(&texts.document_ids[0], &query_ids);
         ranking_loss(texts.positives.clone(), texts.queries.clone(), self.scale, excluded)
+    }
+
+    /// Each row by itself.
+    fn own_documents(&self, texts: &Texts<'_>) -> Tensor<1> {
+        let batch = texts.query_ids.len();
+        let documents = texts.documents.clone().chunk(texts.document_ids.len(), 0).into_iter();
+        let similarities = documents.map(|document| (texts.queries.clone() * document).sum_dim(1));
+        let similarities: Tensor<2> = Tensor::cat(similarities.collect(), 1);
+        let (shape, device) = (similarities.dims(), similarities.device());
+        let mut scores = similarities.clone().mul_scalar(self.scale);
+        if let Some((_, strength)) = self.hardness {
+            let negatives = mask(shape, |_, j| if j > 0 { strength as f32 } else { 0.0 }, &device);
+            scores = scores + similarities.detach() * negatives;
+        }
+        let excluded: BTreeSet<_> = self.excluded(texts.query_ids, texts.document_ids).into_iter().collect();
+        let left_out =
+            |i: usize, j: usize| if excluded.contains(&(i, j * batch + i)) { EXCLUDED } else { 0.0 };
+        let scores = scores + mask(shape, left_out, &device);
+        (log_sum_exp(scores.clone()) - scores.narrow(1, 0, 1)).mean()
     }
 
     fn excluded(&self, rows: &[u64], candidates: &[Vec<u64>]) -> Vec<(usize, usize)> {
@@ -240,11 +267,12 @@ fn duplicates(rows: &[u64], candidates: &[Vec<u64>]) -> Vec<(usize, usize)> {
 
 impl Objective for MultipleNegativesRanking {
     fn accepts(&self, kind: Kind) -> Result<(), String> {
-        needs_pairs_or_triplets(kind)
+        needs_pairs_or_triplets(kind)?;
+        needs_own_negatives(self.in_batch_negatives, kind)
     }
 
     fn negatives_per_anchor(&self, batch: usize, kind: Kind) -> Option<usize> {
-        Some(in_batch(batch, kind))
+        Some(in_batch(if self.in_batch_negatives { batch } else { 1 }, kind))
     }
 
     fn forward(&self, input: LossInput<'_>) -> Tensor<1> {

@@ -28,3 +28,23 @@ pub struct Given<'a> {
     /// The run's.
     pub seed: u64,
 }
+
+impl Owned {
+    /// Takes in what the loss of another set owns, which must be something else.
+    pub fn join(&mut self, other: Self) -> Result<(), String> {
+        let twice = [
+            ("classifier (softmax)", self.classifier.is_some() && other.classifier.is_some()),
+            ("second encoder (contrastive tension)", self.twin.is_some() && other.twin.is_some()),
+        ];
+        if let Some((what, _)) = twice.iter().find(|(_, twice)| *twice) {
+            return Err(format!(
+                "its loss and that of another set would each own a {what}, and a run has one; join the two sets, or \
+                 give one of them another `loss`"
+            ));
+        }
+        self.classifier = self.classifier.take().or(other.classifier);
+        self.twin = self.twin.take().or(other.twin);
+        self.logit_scale = self.logit_scale.take().or(other.logit_scale);
+        Ok(())
+    }
+}
