@@ -1,7 +1,7 @@
 //! The bundled sample keeps what its README promises: counts, disjoint splits, no templates.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ fn the_sample_has_its_files_columns_and_counts() {
         ("train.jsonl", 400, &["anchor", "positive"][..]),
         ("dev.jsonl", 100, &["anchor", "positive"]),
         ("scored.jsonl", 40, &["sentence1", "sentence2", "score"]),
+        ("intents.jsonl", 60, &["text", "label"]),
         ("duplicates.jsonl", 36, &["question1", "question2", "is_duplicate"]),
         ("translations.jsonl", 30, &["en", "de", "fr"]),
         ("nli-triplets.jsonl", 32, &["anchor", "positive", "negative"]),
@@ -42,6 +43,15 @@ fn no_text_of_the_sample_occurs_twice() {
         let pair = (text(&row, "sentence1"), text(&row, "sentence2"));
         assert!(seen.insert(pair.clone()), "occurs twice: {pair:?}");
     }
+}
+
+#[test]
+fn every_intent_has_ten_texts_and_none_occurs_twice() {
+    let mut texts: HashMap<String, HashSet<String>> = HashMap::new();
+    for row in rows("intents.jsonl") {
+        texts.entry(text(&row, "label")).or_default().insert(text(&row, "text").to_lowercase());
+    }
+    assert_eq!(texts.values().map(HashSet::len).collect::<Vec<_>>(), [10; 6]);
 }
 
 #[test]

@@ -14,12 +14,7 @@ use temper_kernels::DeviceName;
 pub const UNSUPPORTED_MODELS: &[&str] = &["clip"];
 
 /// Losses, and settings of multiple negatives ranking, that temper does not have yet.
-pub const UNSUPPORTED_LOSSES: [&str; 4] = [
-    "BatchAllTripletLoss",
-    "BatchHardSoftMarginTripletLoss",
-    "BatchHardTripletLoss",
-    "BatchSemiHardTripletLoss",
-];
+pub const UNSUPPORTED_LOSSES: [&str; 0] = [];
 
 /// Evaluators and utilities that temper does not have yet.
 pub const UNSUPPORTED_EVALUATORS: &[&str] = &[];

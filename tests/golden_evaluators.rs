@@ -217,6 +217,12 @@ fn golden_labelled() {
             let (found, expected) = (scores[name], expected.as_f64().unwrap());
             assert!((found - expected).abs() < 1e-9, "{name} is {found}, expected {expected}");
         }
+        let all = of(&rows);
+        let others = labelled::neighbour_scores(&Labelled { vectors: &all, classes: &classes }).unwrap();
+        for (name, expected) in case["others"].as_object().unwrap() {
+            let (found, expected) = (others[name], expected.as_f64().unwrap());
+            assert!((found - expected).abs() < 1e-9, "{name} of the others is {found}, expected {expected}");
+        }
         let count = classes.iter().max().unwrap() + 1;
         let predicted = Probe::fit(&fit_vectors, fit_classes, count).predict(&judged_vectors);
         assert_eq!(serde_json::json!(predicted), case["logistic"]);

@@ -22,6 +22,7 @@ mod gradient_cache;
 mod hub;
 mod hub_server;
 mod judging;
+mod labelled;
 mod mining;
 mod near_texts;
 mod own_negatives;

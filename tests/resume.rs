@@ -106,6 +106,30 @@ fn losses_with_parameters_and_draws_resume_with_the_same_bytes() {
     }
 }
 
+/// Which texts of a class meet in a batch is a function of the epoch, and not of what came before.
+#[test]
+fn batches_by_label_resume_with_the_same_bytes() {
+    let place = Place::new();
+    let intents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/intents.jsonl");
+    std::fs::copy(intents, place.path("intents.jsonl")).unwrap();
+    let args = [
+        "--set",
+        "data.train=[\"intents.jsonl\"]",
+        "--set",
+        "loss.name=batch_hard_soft_margin_triplet",
+        "--set",
+        "train.max_steps=12",
+    ];
+    let whole = place.finished("whole", &args);
+    let run = place.finished("x", &args);
+    place.resumed("x@10", &[]);
+    assert_eq!(run.bytes(12), whole.bytes(12));
+    let streamed = place.finished("streamed", &[&args[..], &["--set", "data.streaming=true"]].concat());
+    assert_eq!(streamed.bytes(12), whole.bytes(12));
+    let shuffled = place.finished("y", &[&args[..], &["--set", "train.batch_sampler=shuffle"]].concat());
+    assert_ne!(shuffled.bytes(12), whole.bytes(12), "grouped by default");
+}
+
 /// With a constant rate the schedule does not know how long the run will be.
 #[test]
 fn an_extended_run_equals_one_that_was_as_long_from_the_start() {

@@ -2,7 +2,7 @@
 
 use temper_data::ColumnMap;
 
-/// Parses a mapping; names of the two texts may be those of pairs or those of scored pairs.
+/// Parses a mapping; names of the two texts may be those of pairs or those of scored pairs, `text` is the one of a class.
 pub fn parse(text: &str) -> Result<ColumnMap, String> {
     let mut map = ColumnMap::default();
     for part in text.split(',') {
@@ -13,11 +13,17 @@ pub fn parse(text: &str) -> Result<ColumnMap, String> {
             "anchor" | "sentence1" => &mut map.anchor,
             "positive" | "sentence2" => &mut map.positive,
             "label" | "score" => &mut map.label,
+            "text" => &mut map.text,
+            "class" => &mut map.class,
             "negative" => {
                 map.negatives.push(name.to_owned());
                 continue;
             }
-            _ => return Err(format!("unknown role `{role}`; there are anchor, positive, negative, label")),
+            _ => {
+                return Err(format!(
+                    "unknown role `{role}`; there are anchor, positive, negative, label, text, class"
+                ));
+            }
         };
         if place.replace(name.to_owned()).is_some() {
             return Err(format!("`{role}` is named twice"));
@@ -37,9 +43,11 @@ mod tests {
             anchor: Some("question".into()),
             positive: Some("answer".into()),
             negatives: vec!["n1".into(), "n2".into()],
-            label: None,
+            ..ColumnMap::default()
         };
         assert_eq!(map, Ok(expected));
+        let labelled = parse("text=body,class=topic").unwrap_or_default();
+        assert_eq!((labelled.text.as_deref(), labelled.class.as_deref()), (Some("body"), Some("topic")));
     }
 
     #[test]

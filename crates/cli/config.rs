@@ -44,7 +44,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 29] = [
+const UNSET: [(&str, &str, &str); 32] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -62,6 +62,8 @@ const UNSET: [(&str, &str, &str); 29] = [
     ("data.columns.positive", "\"answer\"", "recognised by the usual names"),
     ("data.columns.negatives", "[\"negative\"]", "recognised by the usual names"),
     ("data.columns.label", "\"score\"", "recognised by the usual names"),
+    ("data.columns.text", "\"text\"", "recognised by the usual names"),
+    ("data.columns.class", "\"label\"", "recognised by the usual names"),
     ("prompts.anchor", "\"query: \"", "none"),
     ("prompts.positive", "\"passage: \"", "none"),
     ("loss.scale", "20.0", "20.0, or the loss's own"),
@@ -75,6 +77,7 @@ const UNSET: [(&str, &str, &str); 29] = [
         "nothing is added",
     ),
     ("loss.in_batch_negatives", "false", "texts of other rows are negatives of ranking losses"),
+    ("train.batch_sampler", "\"shuffle\"", "no_duplicates; for labelled texts group_by_label"),
     ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
     ("sets", "[{ name = \"a\", train = [\"a.jsonl\"] }]", "data.train and [loss] are the only set"),
     ("train.multi_dataset_batch_sampler", "\"round_robin\"", "\"proportional\", with [[sets]]"),

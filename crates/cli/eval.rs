@@ -18,8 +18,8 @@ use crate::terminal::Terminal;
 /// Judge a model on labelled examples
 ///
 /// The data decides what is measured: pairs are retrieval over the distinct positives, triplets triplet accuracy,
-/// scored pairs STS or, where every label is 0 or 1, pair classification; a BEIR folder (corpus.jsonl, queries.jsonl,
-/// qrels/) is retrieval. Rows {query, positive: [..], negative: [..]} are reranking, rows {id, text, duplicates: [id, ..]}
+/// scored pairs STS or, where every label is 0 or 1, pair classification, labelled texts classification by the nearest of
+/// the others; a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) is retrieval. Rows {query, positive: [..], negative: [..]} are reranking, rows {id, text, duplicates: [id, ..]}
 /// paraphrase mining.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ pub struct Args {
     /// Which qrels of a BEIR folder: without it `test`, else `dev`, else the only one
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
     /// Leave rows out that cannot be used, instead of refusing the file

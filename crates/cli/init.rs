@@ -34,7 +34,7 @@ pub struct Args {
     /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out
     #[arg(long, value_name = "FILE")]
     eval: Vec<PathBuf>,
-    /// What the columns mean, where their names do not say it: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    /// What the columns mean, where their names do not say it: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
     /// Where to write; stdout without it
@@ -140,7 +140,12 @@ fn data_section(text: &mut String, args: &Args, dataset: &Dataset) -> std::fmt::
         writeln!(text, "# {}: {} {kind}: {}", file.path.display(), file.rows, file.mapping)?;
     }
     writeln!(text, "train = [{}]", names(&args.files))?;
-    if args.eval.is_empty() {
+    if args.eval.is_empty() && dataset.kind == Kind::ClassifiedPairs {
+        writeln!(
+            text,
+            "# Nothing is held out, since no scores come of classified pairs; name a file to judge by:\n# eval = [\"sts.jsonl\"]"
+        )?;
+    } else if args.eval.is_empty() {
         writeln!(
             text,
             "# No evaluation file: this share is held out, at most held_out_max examples, so that no anchor"
@@ -155,11 +160,17 @@ fn data_section(text: &mut String, args: &Args, dataset: &Dataset) -> std::fmt::
     )?;
     writeln!(text, "on_bad_row = \"refuse\"")?;
     let columns = &dataset.files[0].columns;
-    if columns.anchor.is_none() {
+    if columns.anchor.is_none() && columns.text.is_none() {
         return Ok(()); // one column lists all texts; there is nothing to map
     }
     writeln!(text, "\n[data.columns]")?;
-    let roles = [("anchor", &columns.anchor), ("positive", &columns.positive), ("label", &columns.label)];
+    let roles = [
+        ("text", &columns.text),
+        ("anchor", &columns.anchor),
+        ("positive", &columns.positive),
+        ("label", &columns.label),
+        ("class", &columns.class),
+    ];
     for (role, column) in roles {
         if let Some(column) = column {
             writeln!(text, "{role} = {}", quoted(column))?;
@@ -204,6 +215,16 @@ fn loss_section(text: &mut String, kind: Kind) -> std::fmt::Result {
             text,
             "\n[loss]\n# Pairs with a higher label must have a higher cosine. (cosine_similarity fits the values themselves.)\nname = \"cosent\"\nscale = 20.0"
         ),
+        Kind::Labelled => writeln!(
+            text,
+            "\n[loss]\n# The farthest text of the same class nearer than the nearest of another one, in every batch.\nname = \"batch_hard_soft_margin_triplet\""
+        ),
+        Kind::ClassifiedPairs => {
+            writeln!(
+                text,
+                "\n[loss]\n# A classifier on both vectors, which the export goes without.\nname = \"softmax\""
+            )
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use crate::terminal::Terminal;
 /// Which files to read, and how.
 #[derive(clap::Args)]
 pub struct InputArgs {
-    /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
+    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), read as one data set
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
     /// Leave bad rows out and say how many, in place of ending at them

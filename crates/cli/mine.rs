@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use temper_data::bm25::Bm25;
 use temper_data::mining::{Candidate, Pool, Rejected, Rules, Sampling};
-use temper_data::{CorpusColumns, Kind, random, read_corpus};
+use temper_data::{CorpusColumns, random, read_corpus};
 use temper_runs::write_atomic;
 
 use crate::embed::is_special;
@@ -155,9 +155,9 @@ impl Args {
 
     fn pool(&self, terminal: &Terminal) -> anyhow::Result<Pool> {
         let dataset = self.input.read(terminal)?;
-        if dataset.kind == Kind::Scored {
-            let problem =
-                format!("`{}` holds scored pairs, which say no positives", self.input.files[0].display());
+        if !dataset.kind.has_positives() {
+            let (file, kind) = (self.input.files[0].display(), dataset.kind.name());
+            let problem = format!("`{file}` holds {kind}, which say no positives");
             let hint = "name the two columns alone: --columns anchor=NAME,positive=NAME";
             return Err(BadInput::new(problem).hint(hint).into());
         }

@@ -126,6 +126,12 @@ fn read_pairs(path: &Path, columns: Option<&ColumnMap>) -> anyhow::Result<(Vec<S
     }
     let options = ReadOptions { columns: columns.cloned().unwrap_or_default(), ..ReadOptions::default() };
     let dataset = temper_data::read(&[path.to_owned()], &options)?;
+    if dataset.kind.columns() < 2 {
+        let problem =
+            format!("`{}` holds {}, and a similarity needs two texts", path.display(), dataset.kind.name());
+        let hint = "name both: --columns anchor=NAME,positive=NAME";
+        return Err(BadInput::new(problem).hint(hint).into());
+    }
     let sides = dataset.examples.into_iter().filter_map(|example| {
         let mut texts = example.texts.into_iter();
         texts.next().zip(texts.next())

@@ -9,7 +9,8 @@ use crate::terminal::Terminal;
 
 /// Write data files as one JSONL, CSV or TSV file with the usual column names
 ///
-/// Pairs and triplets get `anchor`, `positive`, `negative_1` and so on; scored pairs `sentence1`, `sentence2`, `score`.
+/// Pairs and triplets get `anchor`, `positive`, `negative_1` and so on; scored pairs `sentence1`, `sentence2`, `score`;
+/// classified pairs `class` in place of it; labelled texts `text`, `label`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

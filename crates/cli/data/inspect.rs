@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use temper_data::inspect::{CountTokens, Report};
+use temper_data::inspect::{ClassReport, CountTokens, Report};
 use temper_data::{BadRow, ColumnMap, Dataset, OnBadRow, ReadOptions};
 
 use crate::columns;
@@ -14,6 +14,9 @@ use crate::terminal::Terminal;
 /// Bad rows that are shown.
 const SHOWN_BAD_ROWS: usize = 5;
 
+/// Classes that are shown from each end, by size.
+const SHOWN_CLASSES: usize = 3;
+
 /// Tell what is in data files: columns, lengths, duplicates, bad rows, labels, overlap
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -22,7 +25,7 @@ Examples:
   temper data inspect train.jsonl --eval dev.jsonl --model MODEL
   temper data inspect faq.csv --columns anchor=question,positive=answer --json")]
 pub struct Args {
-    /// Files of pairs, triplets or scored pairs (JSONL, CSV, TSV, Parquet), read as one data set
+    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), read as one data set
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Evaluation data: texts that occur in both are counted
@@ -34,7 +37,7 @@ pub struct Args {
     /// Count tokens as this model does, and the texts longer than it takes
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=` or `label=`
+    /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
     /// Print JSON
@@ -99,13 +102,16 @@ fn text(report: &Report, dataset: &Dataset, longest: Option<usize>) -> String {
         lines.push(format!("left out as excluded     {}", report.excluded));
     }
     lines.push(format!("duplicate examples       {}", report.duplicate_examples));
-    lines.push(format!("anchor equals positive   {}", report.anchor_equals_positive));
+    if report.columns.len() > 1 {
+        lines.push(format!("anchor equals positive   {}", report.anchor_equals_positive));
+    }
     if let Some(labels) = report.labels {
         lines.push(format!(
             "labels                   {} to {}, mean {:.4}",
             labels.min, labels.max, labels.mean
         ));
     }
+    lines.extend(report.classes.as_deref().map(classes));
     if let Some(overlap) = &report.overlap {
         lines.push(format!(
             "texts also in eval       {}, in {} training and {} evaluation examples",
@@ -119,6 +125,16 @@ fn text(report: &Report, dataset: &Dataset, longest: Option<usize>) -> String {
     ));
     lines.extend(dataset.skipped.iter().take(SHOWN_BAD_ROWS).map(|bad: &BadRow| format!("  {bad}")));
     lines.join("\n")
+}
+
+/// How many classes there are, and which are the largest and the smallest.
+fn classes(classes: &[ClassReport]) -> String {
+    let shown = |class: &ClassReport| format!("{} {}", class.name, class.examples);
+    let mut told: Vec<String> = classes.iter().map(shown).collect();
+    if told.len() > 2 * SHOWN_CLASSES {
+        told.splice(SHOWN_CLASSES..told.len() - SHOWN_CLASSES, ["...".to_owned()]);
+    }
+    format!("classes                  {}: {}", classes.len(), told.join(", "))
 }
 
 fn columns_table(report: &Report, longest: Option<usize>) -> String {

@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 /// Divide data into train, dev and test parts that share no text
 ///
 /// Examples that share a text, directly or through others, stay together, so that nothing that is judged on was learned.
-/// Scored pairs are divided so that every part has about the same labels.
+/// Every class is divided by itself, and scored pairs so that every part has about the same scores.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

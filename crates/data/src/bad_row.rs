@@ -86,6 +86,12 @@ pub enum Reason {
         /// The label as written.
         found: String,
     },
+    /// A class that is no word and no whole number.
+    #[error("a class is a word or a whole number, not {found}")]
+    NoClass {
+        /// The class as written.
+        found: String,
+    },
     /// An id that does not name one row.
     #[error("the id `{found}` {problem}")]
     BadId {

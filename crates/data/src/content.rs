@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bad_row::{BadRow, OnBadRow, Reason};
-use crate::columns::{ColumnMap, Mapping, TextColumns, map_columns};
-use crate::convert::convert;
+use serde_json::Value;
+
+use crate::bad_row::{BadRow, OnBadRow};
+use crate::classes::Classes;
+use crate::columns::{LabelColumn, Mapping, TextColumns, map_columns};
+use crate::convert::{Label, convert};
 use crate::error::Error;
 use crate::example::{Example, Kind, Origin};
 use crate::format::{Format, Row, Span};
@@ -39,12 +42,13 @@ pub(crate) struct Found {
 /// What is done with every example.
 pub(crate) type Keep<'a> = dyn FnMut(Found) -> Result<(), Error> + 'a;
 
-/// Reads one file, up to `limit` examples.
+/// Reads one file, up to `limit` examples; new classes get the next numbers.
 pub(crate) fn read_file(
     path: &Path,
     file: u32,
     limit: Option<usize>,
     options: &ReadOptions,
+    classes: &mut Classes,
     keep: &mut Keep<'_>,
 ) -> Result<FileContent, Error> {
     let mut rows = Format::of(path)?.open(path)?;
@@ -52,7 +56,7 @@ pub(crate) fn read_file(
     let Some(first) = peeked.first() else { return Err(Error::Empty { path: path.to_owned() }) };
     let mut content = FileContent {
         path: path.to_owned(),
-        mapping: decide_mapping(path, &peeked, &options.columns)?,
+        mapping: decide_mapping(path, &peeked, options)?,
         first_row: first.span,
         rows: 0,
         examples: 0,
@@ -61,8 +65,9 @@ pub(crate) fn read_file(
         bad: Vec::new(),
     };
     let limit = limit.unwrap_or(usize::MAX);
+    let mut adding = Adding { file, limit, label_range: options.label_range, classes, keep };
     for row in peeked.into_iter().map(Ok).chain(rows) {
-        content.add(row?, file, limit, options.label_range, keep)?;
+        content.add(row?, &mut adding)?;
         if content.examples >= limit {
             break;
         }
@@ -80,8 +85,9 @@ pub(crate) fn read_file(
 }
 
 /// Recognition looks at the columns that half of the first rows have, so that a stray key decides nothing;
-/// names from the config may be rarer.
-fn decide_mapping(path: &Path, rows: &[Row], wanted: &ColumnMap) -> Result<Mapping, Error> {
+/// names from the config may be rarer. Labels that are words are classes.
+fn decide_mapping(path: &Path, rows: &[Row], options: &ReadOptions) -> Result<Mapping, Error> {
+    let wanted = &options.columns;
     let mut counts: Vec<(&String, usize)> = Vec::new();
     let mut good_rows = 0;
     for cells in rows.iter().filter_map(|row| row.cells.as_ref().ok()) {
@@ -99,40 +105,54 @@ fn decide_mapping(path: &Path, rows: &[Row], wanted: &ColumnMap) -> Result<Mappi
     {
         return Err(Error::NoUsableRows { path: path.to_owned(), count: rows.len(), first: Box::new(first) });
     }
-    let named = |name: &str| {
-        let fields = [&wanted.anchor, &wanted.positive, &wanted.label];
-        let mut names = fields.into_iter().flatten().chain(&wanted.negatives);
-        names.any(|wanted| wanted.eq_ignore_ascii_case(name))
-    };
+    let named = |name: &str| wanted.names().any(|wanted| wanted.eq_ignore_ascii_case(name));
     let usual = counts.iter().filter(|(name, count)| count * 2 >= good_rows || named(name));
     let columns: Vec<String> = usual.map(|(name, _)| (*name).clone()).collect();
-    map_columns(path, &columns, wanted)
+    let mut mapping = map_columns(path, &columns, wanted)?;
+    if let Some(LabelColumn::Score(column)) = &mapping.label
+        && (options.labels_are_classes || holds_words(rows, column))
+    {
+        mapping.label = Some(LabelColumn::Class(column.clone()));
+    }
+    Ok(mapping)
+}
+
+/// Whether more than half of the values of a column are words such as `entailment`.
+fn holds_words(rows: &[Row], column: &str) -> bool {
+    let values: Vec<&Value> = rows.iter().filter_map(|row| row.cells.as_ref().ok()?.get(column)).collect();
+    let is_word = |value: &&&Value| {
+        let text = value.as_str().unwrap_or_default().trim();
+        text.starts_with(char::is_alphabetic) && text.parse::<f64>().is_err()
+    };
+    2 * values.iter().filter(is_word).count() > values.len()
+}
+
+/// What becomes of the examples of a file.
+struct Adding<'a, 'b> {
+    file: u32,
+    limit: usize,
+    label_range: Option<(f32, f32)>,
+    classes: &'a mut Classes,
+    keep: &'a mut Keep<'b>,
 }
 
 impl FileContent {
-    fn add(
-        &mut self,
-        row: Row,
-        file: u32,
-        limit: usize,
-        label_range: Option<(f32, f32)>,
-        keep: &mut Keep<'_>,
-    ) -> Result<(), Error> {
+    fn add(&mut self, row: Row, to: &mut Adding<'_, '_>) -> Result<(), Error> {
         self.rows += 1;
         let (line, span) = (row.line, row.span);
-        match row.cells.and_then(|cells| convert(&cells, &self.mapping, label_range)) {
+        match row.cells.and_then(|cells| convert(&cells, &self.mapping, to.label_range)) {
             Ok(converted) => {
-                let origin = Origin { file, line };
-                let label = converted.label;
-                for (part, texts) in converted.texts.into_iter().take(limit - self.examples).enumerate() {
+                let origin = Origin { file: to.file, line };
+                let label = converted.label.map(|label| match label {
+                    Label::Score(score) => score,
+                    Label::Class(name) => to.classes.add(name) as f32,
+                });
+                for (part, texts) in converted.texts.into_iter().take(to.limit - self.examples).enumerate() {
                     self.count(texts.len(), line);
-                    keep(Found { example: Example { texts, label, origin }, span, part })?;
+                    (to.keep)(Found { example: Example { texts, label, origin }, span, part })?;
                 }
             }
-            Err(fault) => {
-                let bad = fault.at(&self.path, line);
-                self.bad.push(self.refuse_class_name(bad)?);
-            }
+            Err(fault) => self.bad.push(fault.at(&self.path, line)),
         }
         Ok(())
     }
@@ -145,30 +165,14 @@ impl FileContent {
         }
     }
 
-    /// A label such as `entailment` from the start is no bad row but a misunderstanding of the whole file.
-    fn refuse_class_name(&self, bad: BadRow) -> Result<BadRow, Error> {
-        match (&bad.reason, &self.mapping.texts) {
-            (Reason::BadLabel { found }, TextColumns::Named { anchor, positive, .. })
-                if self.examples == 0
-                    && found.parse::<f64>().is_err()
-                    && found.starts_with(char::is_alphabetic) =>
-            {
-                Err(Error::ClassLabel {
-                    path: bad.file.clone(),
-                    line: bad.line,
-                    column: bad.column.clone().unwrap_or_default(),
-                    found: found.clone(),
-                    remedy: format!("[data.columns] anchor = \"{anchor}\", positive = \"{positive}\""),
-                })
-            }
-            _ => Ok(bad),
-        }
-    }
-
     /// What the examples of this file are.
     pub(crate) fn kind(&self) -> Kind {
         match (&self.mapping.label, self.fewest.map_or(2, |(texts, _)| texts)) {
-            (Some(_), _) => Kind::Scored,
+            (Some(LabelColumn::Class(_)), _) => match self.mapping.texts {
+                TextColumns::One(_) => Kind::Labelled,
+                TextColumns::Named { .. } | TextColumns::List(_) => Kind::ClassifiedPairs,
+            },
+            (Some(LabelColumn::Score(_)), _) => Kind::Scored,
             (None, 2) => Kind::Pairs,
             (None, texts) => Kind::Triplets { negatives: texts - 2 },
         }

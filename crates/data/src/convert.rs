@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::bad_row::{Fault, Reason};
-use crate::columns::{Mapping, TextColumns};
+use crate::columns::{LabelColumn, Mapping, TextColumns};
 use crate::format::Cells;
 
 /// What a row gives.
@@ -11,7 +11,14 @@ use crate::format::Cells;
 pub(crate) struct Converted {
     /// The texts of each example; several where the row lists several positives.
     pub(crate) texts: Vec<Vec<String>>,
-    pub(crate) label: Option<f32>,
+    pub(crate) label: Option<Label>,
+}
+
+/// What a row says of its texts.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Label {
+    Score(f32),
+    Class(String),
 }
 
 /// Converts one row.
@@ -20,9 +27,14 @@ pub(crate) fn convert(
     mapping: &Mapping,
     range: Option<(f32, f32)>,
 ) -> Result<Converted, Fault> {
-    let label = mapping.label.as_deref().map(|column| label(cells, column, range)).transpose()?;
+    let label = match &mapping.label {
+        Some(LabelColumn::Score(column)) => Some(Label::Score(score(cells, column, range)?)),
+        Some(LabelColumn::Class(column)) => Some(Label::Class(class(cells, column)?)),
+        None => None,
+    };
     let texts = match &mapping.texts {
         TextColumns::List(column) => vec![listed(cells, column, label.is_some())?],
+        TextColumns::One(column) => vec![vec![one_text(cells, column)?]],
         TextColumns::Named { anchor, positive, negatives } => {
             let anchor = one_text(cells, anchor)?;
             let positives = some_texts(cells, positive)?;
@@ -78,7 +90,7 @@ fn texts(cells: &Cells, column: &str) -> Result<Vec<String>, Fault> {
     }
 }
 
-fn label(cells: &Cells, column: &str, range: Option<(f32, f32)>) -> Result<f32, Fault> {
+fn score(cells: &Cells, column: &str, range: Option<(f32, f32)>) -> Result<f32, Fault> {
     let value = match present(cells, column)? {
         Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
         Value::Bool(yes) => f64::from(u8::from(*yes)),
@@ -95,6 +107,21 @@ fn label(cells: &Cells, column: &str, range: Option<(f32, f32)>) -> Result<f32, 
         }
         _ => Ok(value),
     }
+}
+
+/// The name of a class; spaces around it are none of it.
+fn class(cells: &Cells, column: &str) -> Result<String, Fault> {
+    let name = match present(cells, column)? {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        Value::Number(number) => match number.as_f64().filter(|number| number.fract() == 0.0) {
+            Some(whole) => format!("{whole:.0}"),
+            None => return Err(Fault::column(column, Reason::NoClass { found: number.to_string() })),
+        },
+        other => return Err(wrong_type(column, "a class", other)),
+    };
+    if name.is_empty() { Err(Fault::column(column, Reason::Missing)) } else { Ok(name) }
 }
 
 fn present<'a>(cells: &'a Cells, column: &str) -> Result<&'a Value, Fault> {
@@ -151,7 +178,20 @@ mod tests {
     fn labels_are_numbers_or_texts_of_numbers() {
         for label in ["1", "\" 1.0 \"", "true", "1.0"] {
             let row = converted(&format!(r#"{{"text1": "a", "text2": "b", "label": {label}}}"#)).unwrap();
-            assert_eq!(row.label, Some(1.0), "{label}");
+            assert_eq!(row.label, Some(Label::Score(1.0)), "{label}");
+        }
+    }
+
+    #[test]
+    fn classes_are_words_or_whole_numbers() {
+        for (label, name) in
+            [("\" card lost \"", "card lost"), ("3", "3"), ("3.0", "3"), ("\"3\"", "3"), ("true", "true")]
+        {
+            let row = converted(&format!(r#"{{"text": "a", "label": {label}}}"#)).unwrap();
+            assert_eq!(
+                (row.texts, row.label),
+                (vec![vec!["a".to_owned()]], Some(Label::Class(name.to_owned())))
+            );
         }
     }
 
@@ -170,6 +210,11 @@ mod tests {
             ),
             (r#"{"text1": "a", "text2": "b", "label": 5}"#, "x:3: column `label`: label 5 is outside 0..=1"),
             (r#"{"text1": "a", "text2": "b", "label": ""}"#, "x:3: column `label`: missing"),
+            (r#"{"text": "a", "label": " "}"#, "x:3: column `label`: missing"),
+            (
+                r#"{"text": "a", "label": 0.5}"#,
+                "x:3: column `label`: a class is a word or a whole number, not 0.5",
+            ),
         ] {
             assert_eq!(converted(json).unwrap_err(), message);
         }

@@ -167,7 +167,7 @@ pub fn diagnose(dataset: &Dataset, evaluation: Option<&Dataset>) -> Vec<Finding>
         leaks(dataset, evaluation, &mut findings);
     }
     near(dataset, evaluation, &mut findings);
-    if dataset.kind != Kind::Scored {
+    if dataset.kind.has_positives() {
         positives(dataset, &mut findings);
     }
     lengths(dataset, &mut findings);

@@ -126,29 +126,34 @@ pub enum Error {
         /// The columns there are.
         columns: Vec<String>,
     },
-    /// Both a label and negatives are mapped.
+    /// No column is known to hold the class of a text.
     #[error(
-        "`[data.columns]` names both `label` and `negatives`; scored pairs have no negatives: remove one of them"
+        "`{}`: which column holds the class of each text? there are {}; name it: `[data.columns] class = \"...\"`",
+        path.display(), quoted(columns)
     )]
-    LabelAndNegatives,
-    /// Labels that are class names where numbers are needed.
-    #[error(
-        "`{}`, line {line}: column `{column}` holds the class name `{found}` where a number is needed; \
-         for pairs that belong together keep the entailment rows and set `{remedy}`, or write scores such as 1 and 0",
-        path.display()
-    )]
-    ClassLabel {
+    NoClass {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// The label column.
-        column: String,
-        /// The label found.
-        found: String,
-        /// The lines of a config that read the file as pairs.
-        remedy: String,
+        /// The columns there are.
+        columns: Vec<String>,
     },
+    /// Both a label and negatives are mapped.
+    #[error(
+        "`[data.columns]` names both a `label` (or `class`) and `negatives`; pairs with a label have no negatives: \
+         remove one of them"
+    )]
+    LabelAndNegatives,
+    /// Both a score and a class are mapped.
+    #[error(
+        "`[data.columns]` names both `label` and `class`; a row has a score or a class: remove one of them"
+    )]
+    LabelAndClass,
+    /// Both one text and a pair are mapped.
+    #[error(
+        "`[data.columns]` names `text` beside `anchor`, `positive` or `negatives`; a labelled `text` has no others: \
+         remove it, or them"
+    )]
+    TextAndPairs,
     /// Two files hold different kinds of examples.
     #[error(
         "`{}` holds {first_kind} but `{}` holds {second_kind}; the files of one list must agree: \

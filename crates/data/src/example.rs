@@ -20,14 +20,18 @@ pub enum Kind {
     },
     /// Two texts and a number that says how much they belong together.
     Scored,
+    /// One text and its class.
+    Labelled,
+    /// Two texts and the class of the pair, such as whether one follows from the other.
+    ClassifiedPairs,
 }
 
 /// One row of a file (or one positive of a row that lists several).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
-    /// Anchor, positive, negatives; or the two sentences of a scored pair.
+    /// Anchor, positive, negatives; the two sentences of a scored or classified pair; or the one text.
     pub texts: Vec<String>,
-    /// The score of a scored pair; none for the other kinds.
+    /// The score of a scored pair, or the class as an index into [`Dataset::classes`]; none for pairs and triplets.
     pub label: Option<f32>,
     /// Where it was read.
     pub origin: Origin,
@@ -64,6 +68,8 @@ pub struct Dataset {
     pub kind: Kind,
     /// The columns' names in the first file, in the order of [`Example::texts`].
     pub column_names: Vec<String>,
+    /// The names of the classes, in the order in which the files have them; none where there are no classes.
+    pub classes: Vec<String>,
     /// The examples, in the order of the files.
     pub examples: Vec<Example>,
     /// One report per file.
@@ -81,21 +87,35 @@ impl Kind {
             Self::Pairs => "pairs",
             Self::Triplets { .. } => "triplets",
             Self::Scored => "scored pairs",
+            Self::Labelled => "labelled texts",
+            Self::ClassifiedPairs => "classified pairs",
         }
     }
 
     /// Texts of every example.
     pub fn columns(self) -> usize {
         match self {
-            Self::Pairs | Self::Scored => 2,
+            Self::Labelled => 1,
+            Self::Pairs | Self::Scored | Self::ClassifiedPairs => 2,
             Self::Triplets { negatives } => 2 + negatives,
         }
     }
 
-    /// What each text is to the others: `anchor`, `positive`, `negative_1`, or `sentence1`, `sentence2`.
+    /// Whether every example has a positive, which belongs to its anchor.
+    pub fn has_positives(self) -> bool {
+        matches!(self, Self::Pairs | Self::Triplets { .. })
+    }
+
+    /// Whether labels are classes.
+    pub fn has_classes(self) -> bool {
+        matches!(self, Self::Labelled | Self::ClassifiedPairs)
+    }
+
+    /// What each text is to the others: `anchor`, `positive`, `negative_1`, or `sentence1`, `sentence2`, or `text`.
     pub fn roles(self) -> Vec<String> {
         match self {
-            Self::Scored => vec!["sentence1".to_owned(), "sentence2".to_owned()],
+            Self::Labelled => vec!["text".to_owned()],
+            Self::Scored | Self::ClassifiedPairs => vec!["sentence1".to_owned(), "sentence2".to_owned()],
             Self::Pairs => vec!["anchor".to_owned(), "positive".to_owned()],
             Self::Triplets { negatives } => {
                 let mut roles = Self::Pairs.roles();
@@ -120,6 +140,13 @@ impl Dataset {
         self.examples.is_empty()
     }
 
+    /// The label of an example for people: the name of its class, or its score.
+    pub fn shown_label(&self, index: usize) -> Option<String> {
+        let label = self.examples[index].label?;
+        let class = self.classes.get(label as usize).filter(|_| self.kind.has_classes());
+        Some(class.cloned().unwrap_or_else(|| label.to_string()))
+    }
+
     /// The examples at `indices`, copied, with the same reports.
     #[must_use]
     pub fn subset(&self, indices: &[usize]) -> Self {
@@ -127,6 +154,7 @@ impl Dataset {
         Self {
             kind: self.kind,
             column_names: self.column_names.clone(),
+            classes: self.classes.clone(),
             examples,
             files: self.files.clone(),
             skipped: self.skipped.clone(),
@@ -142,7 +170,11 @@ pub(crate) mod tests {
     /// A data set of the given texts, for the tests of this crate.
     pub(crate) fn dataset(rows: &[&[&str]]) -> Dataset {
         let columns = rows.first().map_or(2, |row| row.len());
-        let kind = if columns == 2 { Kind::Pairs } else { Kind::Triplets { negatives: columns - 2 } };
+        let kind = match columns {
+            1 => Kind::Labelled,
+            2 => Kind::Pairs,
+            _ => Kind::Triplets { negatives: columns - 2 },
+        };
         let examples = rows
             .iter()
             .enumerate()
@@ -155,6 +187,7 @@ pub(crate) mod tests {
         Dataset {
             kind,
             column_names: kind.roles(),
+            classes: Vec::new(),
             examples,
             files: Vec::new(),
             skipped: Vec::new(),

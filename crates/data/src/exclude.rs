@@ -60,7 +60,10 @@ impl ExcludedPairs {
     /// Takes examples out whose anchor and positive, or two sentences, are an excluded pair.
     pub fn leave_out(&mut self, dataset: &mut Dataset) {
         let before = dataset.len();
-        dataset.examples.retain(|example| !self.meets(&example.texts[0], &example.texts[1]));
+        dataset.examples.retain(|example| match example.texts.as_slice() {
+            [anchor, positive, ..] => !self.meets(anchor, positive),
+            _ => true,
+        });
         dataset.excluded += before - dataset.len();
     }
 
@@ -76,8 +79,8 @@ impl ExcludedPairs {
             }
         }
         let mut keep = |index| {
-            let texts = texts.example(index);
-            known.get(&[texts[0], texts[1]]).is_none_or(|(anchor, positive)| !self.meets(anchor, positive))
+            let [anchor, positive, ..] = *texts.example(index) else { return true };
+            known.get(&[anchor, positive]).is_none_or(|(anchor, positive)| !self.meets(anchor, positive))
         };
         let keep: Vec<bool> = (0..examples.len()).map(&mut keep).collect();
         examples.excluded += keep.iter().filter(|keep| !**keep).count();

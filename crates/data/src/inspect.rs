@@ -33,6 +33,8 @@ pub struct Report {
     pub anchor_equals_positive: usize,
     /// Labels of scored pairs.
     pub labels: Option<LabelReport>,
+    /// How many examples each class has, the largest first.
+    pub classes: Option<Vec<ClassReport>>,
     /// What training and evaluation data share.
     pub overlap: Option<Overlap>,
 }
@@ -82,6 +84,15 @@ pub struct LabelReport {
     pub mean: f64,
 }
 
+/// A class of labelled texts or classified pairs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassReport {
+    /// Its name.
+    pub name: String,
+    /// Examples that have it.
+    pub examples: usize,
+}
+
 /// Texts in both the training and the evaluation data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Overlap {
@@ -119,8 +130,13 @@ pub fn inspect(
         excluded: dataset.excluded,
         columns: columns.collect(),
         duplicate_examples: duplicate_examples(dataset),
-        anchor_equals_positive: dataset.examples.iter().filter(|row| row.texts[0] == row.texts[1]).count(),
+        anchor_equals_positive: dataset
+            .examples
+            .iter()
+            .filter(|row| row.texts.get(1) == Some(&row.texts[0]))
+            .count(),
         labels: label_report(dataset),
+        classes: class_report(dataset),
         overlap: evaluation.map(|evaluation| overlap(dataset, evaluation)),
     }
 }
@@ -162,7 +178,24 @@ fn duplicate_examples(dataset: &Dataset) -> usize {
     identities.filter(|identity| !seen.insert(*identity)).count()
 }
 
+fn class_report(dataset: &Dataset) -> Option<Vec<ClassReport>> {
+    if !dataset.kind.has_classes() {
+        return None;
+    }
+    let report = |name: &String| ClassReport { name: name.clone(), examples: 0 };
+    let mut classes: Vec<ClassReport> = dataset.classes.iter().map(report).collect();
+    for label in dataset.examples.iter().filter_map(|example| example.label) {
+        classes[label as usize].examples += 1;
+    }
+    classes.retain(|class| class.examples > 0);
+    classes.sort_by(|a, b| b.examples.cmp(&a.examples).then_with(|| a.name.cmp(&b.name)));
+    Some(classes)
+}
+
 fn label_report(dataset: &Dataset) -> Option<LabelReport> {
+    if dataset.kind.has_classes() {
+        return None;
+    }
     let labels: Vec<f32> = dataset.examples.iter().filter_map(|example| example.label).collect();
     let min = labels.iter().copied().reduce(f32::min)?;
     let max = labels.iter().copied().reduce(f32::max)?;
@@ -227,7 +260,22 @@ mod tests {
         data.kind = Kind::Scored;
         data.examples[0].label = Some(0.25);
         data.examples[1].label = Some(1.0);
-        let labels = inspect(&data, None, None, None).labels;
-        assert_eq!(labels, Some(LabelReport { min: 0.25, max: 1.0, mean: 0.625 }));
+        let report = inspect(&data, None, None, None);
+        assert_eq!(report.labels, Some(LabelReport { min: 0.25, max: 1.0, mean: 0.625 }));
+        assert_eq!(report.classes, None);
+    }
+
+    #[test]
+    fn classes_are_counted() {
+        let mut data = dataset(&[&["a"], &["b"], &["c"]]);
+        data.kind = Kind::Labelled;
+        data.classes = vec!["x".to_owned(), "gone".to_owned(), "y".to_owned()];
+        for (example, class) in data.examples.iter_mut().zip([0.0, 2.0, 2.0]) {
+            example.label = Some(class);
+        }
+        let report = inspect(&data, None, None, None);
+        let class = |name: &str, examples| ClassReport { name: name.to_owned(), examples };
+        assert_eq!(report.classes, Some(vec![class("y", 2), class("x", 1)]));
+        assert_eq!((report.labels, report.anchor_equals_positive), (None, 0));
     }
 }

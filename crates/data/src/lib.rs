@@ -1,4 +1,4 @@
-//! Files of pairs, triplets and scored pairs become indexable examples, seeded orders and reports.
+//! Files of pairs, triplets, scored pairs and labelled texts become indexable examples, seeded orders and reports.
 //!
 //! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
 //! [`Dataset`], [`Examples`] are those of a run, in memory or left in their files, [`split`] holds a part of them out,
@@ -10,6 +10,7 @@
 pub mod bad_row;
 pub mod beir;
 pub mod bm25;
+mod classes;
 pub mod columns;
 mod content;
 mod convert;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::bad_row::{BadRow, OnBadRow};
+use crate::classes::Classes;
 use crate::columns::ColumnMap;
 use crate::content::{FileContent, Keep, read_file};
 use crate::error::Error;
@@ -23,12 +24,14 @@ pub struct ReadOptions {
     pub limit: Option<usize>,
     /// The labels that the loss or evaluator can use, both ends included.
     pub label_range: Option<(f32, f32)>,
+    /// Labels are classes where they are numbers too.
+    pub labels_are_classes: bool,
 }
 
 /// Reads files, one after the other, into one data set.
 pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> {
-    let mut examples = Vec::new();
-    let contents = read_each(paths, options, &mut |found| {
+    let (mut examples, mut classes) = (Vec::new(), Classes::default());
+    let contents = read_each(paths, options, &mut classes, &mut |found| {
         examples.push(found.example);
         Ok(())
     })?;
@@ -36,13 +39,15 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
     for example in &mut examples {
         example.texts.truncate(kind.columns());
     }
-    Ok(Dataset { kind, column_names, examples, files, skipped, excluded: 0 })
+    let classes = classes.names();
+    Ok(Dataset { kind, column_names, classes, examples, files, skipped, excluded: 0 })
 }
 
 /// Reads files, one after the other, and hands on every example.
 pub(crate) fn read_each(
     paths: &[PathBuf],
     options: &ReadOptions,
+    classes: &mut Classes,
     keep: &mut Keep<'_>,
 ) -> Result<Vec<FileContent>, Error> {
     let mut files = Vec::new();
@@ -52,7 +57,7 @@ pub(crate) fn read_each(
         if limit == Some(0) {
             break;
         }
-        files.push(read_file(path, index as u32, limit, options, keep)?);
+        files.push(read_file(path, index as u32, limit, options, classes, keep)?);
     }
     Ok(files)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::bad_row::BadRow;
+use crate::classes::Classes;
 use crate::columns::TextColumns;
 use crate::content::{FileContent, read_file};
 use crate::error::Error;
@@ -36,7 +37,7 @@ pub struct Reranking {
 /// have none. A limit counts rows.
 pub fn read_reranking(path: &Path, options: &ReadOptions) -> Result<Option<Reranking>, Error> {
     let mut examples = Vec::new();
-    let mut content = read_file(path, 0, None, options, &mut |found| {
+    let mut content = read_file(path, 0, None, options, &mut Classes::default(), &mut |found| {
         examples.push(found.example);
         Ok(())
     })?;

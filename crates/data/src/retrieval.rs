@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::example::{Dataset, Kind};
+use crate::example::Dataset;
 
 /// Queries, corpus and relevance; ids are unique on each side.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,9 +18,9 @@ pub struct Retrieval {
 impl Retrieval {
     /// Distinct anchors search the distinct positives and negatives; equal texts are one query or document.
     ///
-    /// None for scored pairs, which do not say which text answers which.
+    /// None for other kinds, which do not say which text answers which.
     pub fn from_dataset(dataset: &Dataset) -> Option<Self> {
-        if dataset.kind == Kind::Scored {
+        if !dataset.kind.has_positives() {
             return None;
         }
         let mut queries = Distinct::default();
@@ -70,6 +70,7 @@ impl<'a> Distinct<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::example::Kind;
     use crate::example::tests::dataset;
 
     #[test]

@@ -1,7 +1,10 @@
 //! The batches of an epoch, as a pure function of (seed, epoch).
 
+mod by_label;
+
 use serde::{Deserialize, Serialize};
 
+use crate::example::Kind;
 use crate::examples::{Examples, TextNumbers};
 use crate::random::{key, permutation};
 
@@ -16,6 +19,15 @@ pub enum BatchSampler {
     NoDuplicates,
     /// The order of the files.
     Sequential,
+    /// Every class in a batch is there at least twice, beside another one; needs classes.
+    GroupByLabel,
+}
+
+impl BatchSampler {
+    /// What is usual for examples of this kind: classes together where the loss finds its triplets by them.
+    pub fn usual(kind: Kind) -> Self {
+        if kind == Kind::Labelled { Self::GroupByLabel } else { Self::NoDuplicates }
+    }
 }
 
 /// The batches of one epoch, as indices into the examples.
@@ -36,9 +48,12 @@ pub fn epoch_batches(
         BatchSampler::Sequential => chunked((0..examples.len()).collect()),
         BatchSampler::Shuffle => chunked(shuffled()),
         BatchSampler::NoDuplicates => without_duplicates(examples.texts(), shuffled(), batch_size),
+        BatchSampler::GroupByLabel => by_label::batches(examples, batch_size, seed, epoch),
     };
     if drop_last {
-        batches.retain(|batch| batch.len() == batch_size);
+        let full =
+            if sampler == BatchSampler::GroupByLabel { by_label::size(batch_size) } else { batch_size };
+        batches.retain(|batch| batch.len() == full);
     }
     batches
 }
@@ -56,6 +71,7 @@ pub fn batch_count(
         (BatchSampler::NoDuplicates, _) => {
             epoch_batches(examples, sampler, batch_size, seed, epoch, drop_last).len()
         }
+        (BatchSampler::GroupByLabel, _) => by_label::count(examples, batch_size, drop_last),
         (_, true) => examples.len() / batch_size.max(1),
         (_, false) => examples.len().div_ceil(batch_size.max(1)),
     }

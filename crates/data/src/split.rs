@@ -27,7 +27,7 @@ pub fn hold_out(texts: &TextNumbers, seed: u64, share: f64, max: usize) -> Vec<u
 
 /// Divides the examples into a part for each of `shares`, and the rest behind them, each in the order of the file.
 ///
-/// Groups stay together as in [`hold_out`]. Of every stratum of labels (each label, or fifths where there are many) a part
+/// Groups stay together as in [`hold_out`]. Of every stratum (each class; each score, or fifths where there are many) a part
 /// has its share, as far as the groups allow.
 pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
     let texts = TextNumbers::of(dataset.examples.iter().map(|example| example.texts.as_slice()));
@@ -58,7 +58,7 @@ pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
     (0..=shares.len()).map(of).collect()
 }
 
-/// Which examples have like labels: each label by itself, or fifths by rank where there are more than so many.
+/// Which examples have like labels: each class, each score, or fifths by rank where there are more than so many.
 fn strata(dataset: &Dataset) -> Vec<usize> {
     const CLASSES: usize = 10;
     const FIFTHS: usize = 5;
@@ -68,6 +68,7 @@ fn strata(dataset: &Dataset) -> Vec<usize> {
     let mut classes = sorted.clone();
     classes.dedup();
     let rank = |label: &f32| match classes.len() {
+        _ if dataset.kind.has_classes() => *label as usize,
         0..=CLASSES => classes.partition_point(|class| class < label),
         _ => sorted.partition_point(|other| other < label) * FIFTHS / sorted.len(),
     };
@@ -173,6 +174,19 @@ mod tests {
             }
             assert_eq!(divided, parts(&data, 3, &[0.1, 0.2]));
             assert_ne!(divided, parts(&data, 4, &[0.1, 0.2]));
+        }
+    }
+
+    #[test]
+    fn every_class_is_divided_by_itself() {
+        let texts: Vec<String> = (0..240).map(|i| format!("t{i}")).collect();
+        let rows: Vec<[&str; 1]> = texts.iter().map(|text| [text.as_str()]).collect();
+        let mut data = dataset(&rows.iter().map(<[&str; 1]>::as_slice).collect::<Vec<_>>());
+        data.classes = (0..12).map(|class| class.to_string()).collect();
+        data.examples.iter_mut().enumerate().for_each(|(i, example)| example.label = Some((i % 12) as f32));
+        let divided = parts(&data, 3, &[0.2]);
+        for class in 0..12 {
+            assert_eq!(divided[0].iter().filter(|index| *index % 12 == class).count(), 4);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The names that data sets of pairs usually give their columns.
 
-use crate::columns::{Mapping, TextColumns};
+use crate::columns::{LabelColumn, Mapping, TextColumns};
 
 const SCORE_OR_LABEL: &[&str] = &["score", "scores", "label", "labels", "similarity", "isduplicate"];
 /// A `score` beside questions and answers is often a number of votes, so only `label` counts there.
@@ -25,21 +25,38 @@ const PAIRS: &[(&str, &str, &[&str])] = &[
     ("text1", "text2", SCORE_OR_LABEL),
 ];
 const LISTS: &[&str] = &["texts", "set"];
+/// One text beside its class.
+const TEXTS: &[&str] = &["text", "sentence", "utterance"];
+const CLASSES: &[&str] = &["class", "intent", "category", "label", "labels", "goldlabel"];
 const NEGATIVES: &[&str] = &["negative", "negatives", "neg", "hardnegative"];
 
-/// What the columns mean by their names; none where no two of them are known.
+/// What the columns mean by their names; none where neither a text and its class nor two texts are known. The class may be
+/// absent, for a caller who knows it.
 pub(crate) fn recognise(columns: &[String]) -> Option<Mapping> {
     let find = |name: &str| columns.iter().find(|column| plain(column) == name).cloned();
     for (anchor, positive, labels) in PAIRS {
         let (Some(anchor), Some(positive)) = (find(anchor), find(positive)) else { continue };
         let negatives = recognise_negatives(columns);
         let label = if negatives.is_empty() { labels.iter().find_map(|name| find(name)) } else { None };
+        // Where a label would be one, a class is too.
+        let class = || {
+            if negatives.is_empty() && *labels == SCORE_OR_LABEL { recognise_class(columns) } else { None }
+        };
+        let label = label.map(LabelColumn::Score).or_else(|| class().map(LabelColumn::Class));
         let texts = TextColumns::Named { anchor, positive, negatives };
         return Some(Mapping { texts, label, ignored: Vec::new() });
     }
-    let list = LISTS.iter().find_map(|name| find(name))?;
-    let label = SCORE_OR_LABEL.iter().find_map(|name| find(name));
-    Some(Mapping { texts: TextColumns::List(list), label, ignored: Vec::new() })
+    if let Some(list) = LISTS.iter().find_map(|name| find(name)) {
+        let label = SCORE_OR_LABEL.iter().find_map(|name| find(name)).map(LabelColumn::Score);
+        return Some(Mapping { texts: TextColumns::List(list), label, ignored: Vec::new() });
+    }
+    let text = TEXTS.iter().find_map(|name| find(name))?;
+    Some(Mapping::of_text(text, columns))
+}
+
+/// The class by its name.
+pub(crate) fn recognise_class(columns: &[String]) -> Option<String> {
+    CLASSES.iter().find_map(|name| columns.iter().find(|column| plain(column) == *name).cloned())
 }
 
 /// `negative`, `neg`, `negative_1`, `negative_2`, …, in the order of their numbers.
@@ -100,6 +117,16 @@ mod tests {
         assert_eq!(
             recognised(&["label", "texts"]),
             r#"sentence1, sentence2, … <- "texts", label <- "label""#
+        );
+    }
+
+    #[test]
+    fn a_text_alone_has_a_class() {
+        assert_eq!(recognised(&["id", "Text", "label"]), r#"text <- "Text", class <- "label" (ignored: id)"#);
+        assert_eq!(recognised(&["utterance", "intent"]), r#"text <- "utterance", class <- "intent""#);
+        assert_eq!(
+            recognised(&["sentence1", "sentence2", "gold_label"]),
+            r#"sentence1 <- "sentence1", sentence2 <- "sentence2", class <- "gold_label""#
         );
     }
 

@@ -11,16 +11,14 @@ use crate::format::Format;
 /// The bytes of a file with some examples, in the format that the file's name says: JSONL, CSV or TSV.
 pub fn to_bytes(dataset: &Dataset, examples: &[usize], path: &Path) -> Result<Vec<u8>, Error> {
     let mut names = dataset.kind.roles();
-    if dataset.kind == Kind::Scored {
-        names.push("score".to_owned());
-    }
-    let rows = examples.iter().map(|index| &dataset.examples[*index]);
+    names.extend(label_column(dataset.kind).map(str::to_owned));
+    let rows = examples.iter().map(|index| (&dataset.examples[*index].texts, *index));
     let delimiter = match Format::of(path)? {
         Format::Jsonl => {
             let mut bytes = Vec::new();
-            for example in rows {
-                let texts = example.texts.iter().map(|text| Value::from(text.as_str()));
-                let values = texts.chain(example.label.map(|label| Value::from(shortest(label))));
+            for (texts, index) in rows {
+                let texts = texts.iter().map(|text| Value::from(text.as_str()));
+                let values = texts.chain(label(dataset, index));
                 let row = Value::Object(names.iter().cloned().zip(values).collect());
                 bytes.extend(row.to_string().into_bytes());
                 bytes.push(b'\n');
@@ -34,11 +32,31 @@ pub fn to_bytes(dataset: &Dataset, examples: &[usize], path: &Path) -> Result<Ve
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
     let failed = |error: csv::Error| Error::Io { path: path.to_owned(), source: error.into() };
     writer.write_record(&names).map_err(failed)?;
-    for example in rows {
-        let label = example.label.map(|label| label.to_string());
-        writer.write_record(example.texts.iter().chain(label.as_ref())).map_err(failed)?;
+    for (texts, index) in rows {
+        let label = dataset.shown_label(index);
+        writer.write_record(texts.iter().chain(label.as_ref())).map_err(failed)?;
     }
     writer.into_inner().map_err(|error| Error::Io { path: path.to_owned(), source: error.into_error() })
+}
+
+/// The column beside the texts. The class of a pair is called so, since a `label` that is a number would be a score.
+fn label_column(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Pairs | Kind::Triplets { .. } => None,
+        Kind::Scored => Some("score"),
+        Kind::Labelled => Some("label"),
+        Kind::ClassifiedPairs => Some("class"),
+    }
+}
+
+/// The score or class of an example; a class that was a number is one.
+fn label(dataset: &Dataset, index: usize) -> Option<Value> {
+    let shown = dataset.shown_label(index)?;
+    if !dataset.kind.has_classes() {
+        return dataset.examples[index].label.map(|label| Value::from(shortest(label)));
+    }
+    let number = shown.parse::<i64>().ok().filter(|number| number.to_string() == shown);
+    Some(number.map_or_else(|| Value::from(shown), Value::from))
 }
 
 /// The number that has the same digits as the f32: 0.1, not 0.10000000149011612.
@@ -61,13 +79,24 @@ mod tests {
         scored.kind = Kind::Scored;
         scored.examples[0].label = Some(0.1);
         scored.examples[1].label = Some(-3.0);
-        for data in [&triplets, &scored, &dataset(&[&["a", "b"]])] {
+        let mut labelled = dataset(&[&["a"], &["b"], &["c"]]);
+        labelled.classes = ["card lost", "7", "07"].map(str::to_owned).to_vec();
+        let mut classified = dataset(&[&["a", "b"], &["c", "d"]]);
+        classified.kind = Kind::ClassifiedPairs;
+        classified.classes = ["1", "0"].map(str::to_owned).to_vec();
+        for data in [&mut labelled, &mut classified] {
+            data.examples
+                .iter_mut()
+                .enumerate()
+                .for_each(|(index, example)| example.label = Some(index as f32));
+        }
+        for data in [&triplets, &scored, &labelled, &classified, &dataset(&[&["a", "b"]])] {
             for name in ["x.jsonl", "x.csv", "x.tsv"] {
                 let path = folder.path().join(name);
                 let all: Vec<usize> = (0..data.len()).collect();
                 std::fs::write(&path, to_bytes(data, &all, &path).unwrap()).unwrap();
                 let back = read(&[path], &ReadOptions::default()).unwrap();
-                assert_eq!(back.kind, data.kind, "{name}");
+                assert_eq!((back.kind, &back.classes), (data.kind, &data.classes), "{name}");
                 let parts = |data: &Dataset| -> Vec<_> {
                     data.examples.iter().map(|e| (e.texts.clone(), e.label)).collect()
                 };

@@ -56,6 +56,17 @@ pub enum Error {
         /// Size of the corpus.
         corpus: usize,
     },
+    /// Examples of a kind that nothing is judged by.
+    #[error(
+        "`{}` holds {kind}, which are learned from and not judged by: name a file of pairs, of scored pairs or of labelled \
+         texts", path.display()
+    )]
+    NotJudged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it holds.
+        kind: &'static str,
+    },
     /// The labelled examples could not be read.
     #[error(transparent)]
     Data(#[from] temper_data::Error),

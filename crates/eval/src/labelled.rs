@@ -43,13 +43,23 @@ pub fn classification_scores(fit: &Labelled<'_>, judged: &Labelled<'_>) -> Resul
     if fit.classes.iter().all(|class| *class == fit.classes[0]) {
         return Err(Error::Empty { what: "the texts to fit are all of one class" });
     }
-    let neighbours = nearest_neighbours(fit, judged.vectors, count);
+    let neighbours = nearest_neighbours(fit, Some(judged.vectors));
     let logistic = Probe::fit(fit.vectors, fit.classes, count).predict(judged.vectors);
     let mut scores = Scores::new();
     for (name, found) in [("knn", neighbours), ("logistic", logistic)] {
         scores.insert(format!("{name}_accuracy"), accuracy(&found, judged.classes));
         scores.insert(format!("{name}_f1"), macro_f1(&found, judged.classes));
     }
+    Ok(scores)
+}
+
+/// `knn_accuracy` and `knn_f1` of texts that are all judged and all known: the five nearest of the others vote.
+pub fn neighbour_scores(judged: &Labelled<'_>) -> Result<Scores> {
+    judged.check("texts", judged.vectors.dim)?;
+    let found = nearest_neighbours(judged, None);
+    let mut scores = Scores::new();
+    scores.insert("knn_accuracy".to_owned(), accuracy(&found, judged.classes));
+    scores.insert("knn_f1".to_owned(), macro_f1(&found, judged.classes));
     Ok(scores)
 }
 
@@ -67,15 +77,19 @@ pub fn clustering_scores(judged: &Labelled<'_>) -> Result<Scores> {
     Ok(names.into_iter().map(str::to_owned).zip(found).collect())
 }
 
-/// The class that most of the nearest rows have; the first of several.
-fn nearest_neighbours(fit: &Labelled<'_>, vectors: &Embeddings, count: usize) -> Vec<usize> {
+/// The class that most of the rows nearest to each of `vectors` have; the first of several. Without vectors it is that of
+/// the rows themselves, each of which has no vote on its own.
+fn nearest_neighbours(fit: &Labelled<'_>, vectors: Option<&Embeddings>) -> Vec<usize> {
+    let (own, vectors) = (vectors.is_none(), vectors.unwrap_or(fit.vectors));
+    let count = fit.classes.iter().max().map_or(0, |class| class + 1);
     let (corpus, queries) = (Similarity::Cosine.prepare(fit.vectors), Similarity::Cosine.prepare(vectors));
     let mut found = Vec::with_capacity(vectors.rows());
     for start in (0..vectors.rows()).step_by(BLOCK_ROWS) {
         let block = queries.slice(start..(start + BLOCK_ROWS).min(vectors.rows()));
-        found.extend(top_k(&corpus, &block, NEIGHBOURS).into_iter().map(|hits| {
+        let nearest = top_k(&corpus, &block, NEIGHBOURS + usize::from(own));
+        found.extend((start..).zip(nearest).map(|(row, hits)| {
             let mut votes = vec![0.0f32; count];
-            for hit in hits {
+            for hit in hits.into_iter().filter(|hit| !(own && hit.row == row)).take(NEIGHBOURS) {
                 votes[fit.classes[hit.row]] += 1.0;
             }
             crate::probe::largest(&votes)
@@ -94,9 +108,9 @@ mod tests {
         let vectors = Embeddings::from_rows(&[[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]).unwrap();
         let fit = Labelled { vectors: &vectors, classes: &[1, 1, 0, 0] };
         let asked = Embeddings::from_rows(&[[1.0, 0.0]]).unwrap();
-        assert_eq!(nearest_neighbours(&fit, &asked, 2), [0], "two votes each");
+        assert_eq!(nearest_neighbours(&fit, Some(&asked)), [0], "two votes each");
         let fit = Labelled { vectors: &vectors, classes: &[1, 1, 1, 0] };
-        assert_eq!(nearest_neighbours(&fit, &asked, 2), [1]);
+        assert_eq!(nearest_neighbours(&fit, Some(&asked)), [1]);
     }
 
     #[test]

@@ -24,9 +24,11 @@ impl Prompts {
             Task::Retrieval(_) | Task::Reranking { .. } => {
                 names.iter().copied().find(|name| contract.prompts.contains_key(*name))
             }
-            Task::Sts { .. } | Task::Classification { .. } | Task::Triplets { .. } | Task::Paraphrases(_) => {
-                None
-            }
+            Task::Sts { .. }
+            | Task::Classification { .. }
+            | Task::Triplets { .. }
+            | Task::Labelled { .. }
+            | Task::Paraphrases(_) => None,
         };
         Self::named(contract, named(&["query"]), named(&DOCUMENT_NAMES))
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use temper_data::{BadRow, ExcludedPairs, ReadOptions};
 
-use crate::{Result, Task};
+use crate::{Error, Result, Task};
 
 /// How to read files to judge by.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,8 @@ impl Reading<'_> {
         let mut dataset = temper_data::read(&[path.to_owned()], &self.options)?;
         excluded.leave_out(&mut dataset);
         let mappings = dataset.files.iter().map(|file| format!("{}: {}", file.path.display(), file.mapping));
-        let (task, mappings) = (Task::from_dataset(&dataset), mappings.collect());
+        let not_judged = || Error::NotJudged { path: path.to_owned(), kind: dataset.kind.name() };
+        let (task, mappings) = (Task::from_dataset(&dataset).ok_or_else(not_judged)?, mappings.collect());
         Ok(ReadTask { task, mappings, skipped: dataset.skipped })
     }
 }

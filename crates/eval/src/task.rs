@@ -7,6 +7,7 @@ use temper_encoder::Encoder;
 use temper_runs::WorstQuery;
 use temper_vectors::{Embeddings, PairLimits, Similarity};
 
+use crate::labelled::{self, Labelled};
 use crate::placement::{Placement, worst_queries};
 use crate::prompts::Prompts;
 use crate::reranking::Candidates;
@@ -56,6 +57,13 @@ pub enum Task {
         /// For each query its candidates among the documents.
         candidates: Vec<Candidates>,
     },
+    /// Are the nearest texts of a text of its class?
+    Labelled {
+        /// The texts.
+        texts: Vec<String>,
+        /// The number of each text's class.
+        classes: Vec<usize>,
+    },
     /// Are the closest of all pairs those that say the same?
     Paraphrases(TextsWithDuplicates),
 }
@@ -77,25 +85,30 @@ impl From<Scores> for Judgement {
 
 impl Task {
     /// Pairs are retrieval over the distinct positives; triplets are judged by their first negative; scored pairs
-    /// are pair classification where every label is 0 or 1 and both occur, else STS.
-    pub fn from_dataset(dataset: &Dataset) -> Self {
+    /// are pair classification where every label is 0 or 1 and both occur, else STS; labelled texts are told apart by their
+    /// neighbours. There is no task for classified pairs, of which only the loss's own classifier knows the classes.
+    pub fn from_dataset(dataset: &Dataset) -> Option<Self> {
         let column =
             |place: usize| dataset.examples.iter().map(|example| example.texts[place].clone()).collect();
-        match dataset.kind {
+        let labels = || dataset.examples.iter().filter_map(|example| example.label);
+        Some(match dataset.kind {
             Kind::Pairs => Self::Retrieval(Retrieval::from_dataset(dataset).unwrap_or_default()),
             Kind::Triplets { .. } => {
                 Self::Triplets { anchors: column(0), positives: column(1), negatives: column(2) }
             }
             Kind::Scored => {
-                let gold: Vec<f64> =
-                    dataset.examples.iter().filter_map(|example| example.label).map(f64::from).collect();
+                let gold: Vec<f64> = labels().map(f64::from).collect();
                 let (first, second) = (column(0), column(1));
                 match binary(&gold) {
                     Some(labels) => Self::Classification { first, second, labels },
                     None => Self::Sts { first, second, gold },
                 }
             }
-        }
+            Kind::Labelled => {
+                Self::Labelled { texts: column(0), classes: labels().map(|class| class as usize).collect() }
+            }
+            Kind::ClassifiedPairs => return None,
+        })
     }
 
     /// The candidates of all samples, equal texts embedded once.
@@ -124,6 +137,7 @@ impl Task {
             Self::Classification { .. } => "pair_classification",
             Self::Triplets { .. } => "triplets",
             Self::Reranking { .. } => "reranking",
+            Self::Labelled { .. } => "classification",
             Self::Paraphrases(_) => "paraphrase_mining",
         }
     }
@@ -136,6 +150,7 @@ impl Task {
             Self::Classification { .. } => "cosine_ap",
             Self::Triplets { .. } => "cosine_accuracy",
             Self::Reranking { .. } => "ndcg@10",
+            Self::Labelled { .. } => "knn_accuracy",
             Self::Paraphrases(_) => "average_precision",
         }
     }
@@ -148,6 +163,7 @@ impl Task {
             | Self::Classification { first: texts, .. }
             | Self::Triplets { anchors: texts, .. }
             | Self::Reranking { queries: texts, .. }
+            | Self::Labelled { texts, .. }
             | Self::Paraphrases(TextsWithDuplicates { texts, .. }) => {
                 texts.iter().map(String::as_str).collect()
             }
@@ -161,7 +177,9 @@ impl Task {
             Self::Sts { first, .. } | Self::Classification { first, .. } => 2 * first.len(),
             Self::Triplets { anchors, .. } => 3 * anchors.len(),
             Self::Reranking { queries, documents, .. } => queries.len() + documents.len(),
-            Self::Paraphrases(TextsWithDuplicates { texts, .. }) => texts.len(),
+            Self::Labelled { texts, .. } | Self::Paraphrases(TextsWithDuplicates { texts, .. }) => {
+                texts.len()
+            }
         }
     }
 
@@ -184,6 +202,10 @@ impl Task {
             Self::Triplets { anchors, .. } => format!("{} triplets", anchors.len()),
             Self::Reranking { queries, documents, .. } => {
                 format!("{} queries, {} candidates", queries.len(), documents.len())
+            }
+            Self::Labelled { texts, classes } => {
+                let distinct = classes.iter().collect::<std::collections::HashSet<_>>().len();
+                format!("{} texts of {distinct} classes", texts.len())
             }
             Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
                 format!("{} texts, {} pairs of duplicates", texts.len(), pairs.len())
@@ -245,6 +267,13 @@ impl Task {
                 let queries = encoder.embed(queries, on_first, progress)?;
                 let documents = encoder.embed(documents, on_second, progress)?;
                 Ok(reranking::scores(&queries, &documents, candidates)?.into())
+            }
+            Self::Labelled { texts, classes } => {
+                let vectors = encoder.embed(texts, on_first, progress)?;
+                let judged = Labelled { vectors: &vectors, classes };
+                let mut scores = labelled::neighbour_scores(&judged)?;
+                scores.extend(labelled::clustering_scores(&judged)?);
+                Ok(scores.into())
             }
             Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
                 let vectors = encoder.embed(texts, on_first, progress)?;
@@ -308,6 +337,18 @@ mod tests {
         assert_eq!((task(lists).name(), task(lists).size()), ("reranking", 4));
         let mining = "{\"id\": 1, \"text\": \"a\", \"duplicates\": [2]}\n{\"id\": 2, \"text\": \"b\"}\n";
         assert_eq!((task(mining).name(), task(mining).size()), ("paraphrase_mining", 2));
+        let labelled = "{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n";
+        assert_eq!(task(labelled).describe(), "2 texts of 2 classes");
+        assert_eq!((task(labelled).name(), task(labelled).size()), ("classification", 2));
+    }
+
+    #[test]
+    fn classified_pairs_are_not_judged_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nli.csv");
+        std::fs::write(&path, "premise,hypothesis,label\na,b,neutral\n").unwrap();
+        let refused = Reading::default().read(&path, &mut ExcludedPairs::default()).unwrap_err().to_string();
+        assert!(refused.contains("nli.csv` holds classified pairs, which are learned from"), "{refused}");
     }
 
     #[test]
@@ -326,6 +367,7 @@ mod tests {
             scored([0.0, 0.5, 1.0]),
             "{\"query\": \"a\", \"positive\": [\"x\"], \"negative\": [\"y\", \"z\"]}\n".to_owned(),
             "{\"id\": 1, \"text\": \"a\", \"duplicates\": [2]}\n{\"id\": 2, \"text\": \"b\"}\n".to_owned(),
+            "{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n".to_owned(),
         ];
         let encoder = encoder();
         for content in tasks {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
 use burn::tensor::TensorData;
-use temper_data::{Example, Examples, batch_count, epoch_batches, random};
+use temper_data::{BatchSampler, Example, Examples, batch_count, epoch_batches, random};
 use temper_encoder::{Encoder, PackedBatch};
 
 use crate::config::Config;
@@ -46,7 +46,7 @@ pub struct MicroBatch {
     pub chosen: Chosen,
     /// All texts: anchors, then positives, then negatives; in one forward pass of each encoder, or cut into several.
     pub passes: Vec<Part>,
-    /// One label an example, for scored pairs.
+    /// One label an example, where the data has them.
     pub labels: Vec<f32>,
     /// Equal exactly where texts are equal, `[columns][batch]`.
     pub text_ids: Vec<Vec<u64>>,
@@ -91,14 +91,14 @@ impl<'a> StepOrder<'a> {
 
     fn count(&self, set: usize, epoch: u64) -> usize {
         let t = &self.config.train;
-        let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
+        let (sampler, size) = (sampler(self.config, self.datasets[set]), t.per_device_train_batch_size);
         batch_count(self.datasets[set], sampler, size, self.seed(set), epoch, t.dataloader_drop_last)
     }
 
     /// The batches of one pass over a set.
     fn pass(&self, set: usize, pass: u64) -> Vec<Vec<usize>> {
         let t = &self.config.train;
-        let (sampler, size) = (t.batch_sampler, t.per_device_train_batch_size);
+        let (sampler, size) = (sampler(self.config, self.datasets[set]), t.per_device_train_batch_size);
         epoch_batches(self.datasets[set], sampler, size, self.seed(set), pass, t.dataloader_drop_last)
     }
 
@@ -175,6 +175,11 @@ impl<'a> StepOrder<'a> {
             }
         }
     }
+}
+
+/// How the examples of a set are put into batches.
+pub(crate) fn sampler(config: &Config, dataset: &Examples) -> BatchSampler {
+    config.train.batch_sampler.unwrap_or(BatchSampler::usual(dataset.kind))
 }
 
 /// The batches of each step.

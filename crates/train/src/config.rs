@@ -155,8 +155,9 @@ pub struct TrainConfig {
     pub per_device_train_batch_size: usize,
     /// Forward passes whose gradients are averaged into one step. Adds no negatives.
     pub gradient_accumulation_steps: usize,
-    /// How examples are put into batches.
-    pub batch_sampler: BatchSampler,
+    /// How examples are put into batches; labelled texts `group_by_label` and all others `no_duplicates` when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_sampler: Option<BatchSampler>,
     /// Several sets: which one each batch comes from; `proportional` when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_dataset_batch_sampler: Option<SetSampler>,
@@ -209,7 +210,7 @@ impl Default for TrainConfig {
             max_steps: 0,
             per_device_train_batch_size: 32,
             gradient_accumulation_steps: 1,
-            batch_sampler: BatchSampler::NoDuplicates,
+            batch_sampler: None,
             multi_dataset_batch_sampler: None,
             multi_dataset_temperature: None,
             dataloader_drop_last: false,

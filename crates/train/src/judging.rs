@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use temper_data::{Examples, ExcludedPairs, ReadOptions};
+use temper_data::{Examples, ExcludedPairs, Kind, ReadOptions};
 use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
@@ -62,12 +62,13 @@ fn hold_out_of_each(
 ) -> Result<(NamedTasks, usize), Error> {
     let (mut tasks, mut held_out) = (NamedTasks::new(), 0);
     for set in sets {
-        let mut held = set.dataset.hold_out(config.seed, config.data.held_out, config.data.held_out_max)?;
-        if !held.is_empty() {
-            held_out += held.len();
-            excluded.leave_out(&mut held);
-            tasks.push((set.config.name.clone(), Task::from_dataset(&held)));
-        }
+        // Nothing is judged by classified pairs, so none are held out.
+        let share = if set.dataset.kind == Kind::ClassifiedPairs { 0.0 } else { config.data.held_out };
+        let mut held = set.dataset.hold_out(config.seed, share, config.data.held_out_max)?;
+        held_out += held.len();
+        excluded.leave_out(&mut held);
+        let task = Task::from_dataset(&held).filter(|_| !held.is_empty());
+        tasks.extend(task.map(|task| (set.config.name.clone(), task)));
     }
     Ok((tasks, held_out))
 }
@@ -80,6 +81,7 @@ pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> 
         on_bad_row: config.data.on_bad_row,
         limit: config.data.max_eval_samples,
         label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
+        labels_are_classes: false,
     };
     let mut reading = Reading { options, ..Reading::default() };
     match reading.read(path, excluded) {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use temper_data::{Examples, ReadOptions, read};
+use temper_data::{BatchSampler, Examples, Kind, ReadOptions, batch_count, read};
 use temper_encoder::contract::{POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, LinearPrecision, reference};
 use temper_runs::DataFile;
 
-use crate::batches::StepOrder;
+use crate::batches::{StepOrder, sampler};
 use crate::config::Config;
 use crate::error::Error;
 use crate::judging::{NamedTasks, excluded_pairs, hash_all, leaks, mappings, metric, tasks};
@@ -132,6 +132,9 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
     };
     guides(&mut sets, &device, &mut files)?;
     let owned = owned(&sets, &encoder, config.seed)?;
+    for set in &sets {
+        check_sampler(config, &set.dataset).map_err(|problem| set.problem(problem))?;
+    }
     let order = StepOrder::new(sets.iter().map(|set| &set.dataset).collect(), config);
     if let Some(set) = order.without_batches().map(|set| &sets[set]) {
         return Err(set.problem(format!(
@@ -192,6 +195,8 @@ fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Er
         on_bad_row: config.data.on_bad_row,
         limit: set.max_train_samples,
         label_range: set.label_range.or_else(|| loss.label_range()),
+        labels_are_classes: loss.accepts(Kind::ClassifiedPairs).is_ok()
+            && loss.accepts(Kind::Scored).is_err(),
     };
     let in_files = || large && Examples::can_stay_in(&set.train);
     let dataset = if config.data.streaming.unwrap_or_else(in_files) {
@@ -202,6 +207,34 @@ fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Er
     let set = TrainSet { config: set, dataset, loss, guide: None };
     set.loss.accepts(set.dataset.kind).map_err(|problem| set.problem(problem))?;
     Ok(set)
+}
+
+/// Batches by class need classes, and two of them with two texts.
+fn check_sampler(config: &Config, dataset: &Examples) -> Result<(), String> {
+    if sampler(config, dataset) != BatchSampler::GroupByLabel {
+        return Ok(());
+    }
+    if !dataset.kind.has_classes() {
+        return Err(format!(
+            "train.batch_sampler = \"group_by_label\" needs classes, but the data has {}; leave it out",
+            dataset.kind.name()
+        ));
+    }
+    let batch = config.train.per_device_train_batch_size;
+    if batch < 4 || batch % 2 == 1 {
+        return Err(format!(
+            "train.per_device_train_batch_size is {batch}; batches by class (train.batch_sampler = \"group_by_label\") have \
+             two texts of each, so give an even number of 4 or more"
+        ));
+    }
+    if batch_count(dataset, BatchSampler::GroupByLabel, batch, config.seed, 0, false) == 0 {
+        return Err(
+            "no batch can be filled: a batch by class (train.batch_sampler = \"group_by_label\") needs two classes with two \
+             texts or more each"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// The encoder that the run starts from, and its commit on the hub.

@@ -9,6 +9,7 @@ mod seen;
 
 use std::path::PathBuf;
 
+use temper_data::Kind;
 use temper_data::doctor::diagnose;
 use temper_runs::write_atomic;
 
@@ -90,6 +91,13 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         return Err(BadInput::new("--rank is 0, expected 1 or more").into());
     }
     let dataset = args.input.read(terminal)?;
+    if dataset.kind == Kind::Labelled {
+        let problem =
+            format!("`{}` holds labelled texts; the doctor looks at pairs", args.input.files[0].display());
+        return Err(BadInput::new(problem)
+            .hint("`temper data inspect` counts their classes and repetitions")
+            .into());
+    }
     let evaluation =
         if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
     let interrupt = Interrupt::listen()?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use temper_data::doctor::{Check, Finding, in_batch, place};
 use temper_data::mining::Pool;
-use temper_data::{Dataset, Kind, Retrieval};
+use temper_data::{Dataset, Retrieval};
 use temper_eval::Task;
 use temper_vectors::{Prepared, standings};
 
@@ -63,7 +63,7 @@ pub fn look(
             Finding { check: Check::Truncated, example, why }
         }));
     }
-    if dataset.kind == Kind::Scored {
+    if !dataset.kind.has_positives() {
         return Ok(Seen { longest, tokens, ranked: None });
     }
     let pool = Pool::new(dataset, []);

@@ -5,9 +5,10 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::classes::Classes;
 use crate::columns::Mapping;
 use crate::content::{FileContent, Found};
-use crate::convert::convert;
+use crate::convert::{Label, convert};
 use crate::error::Error;
 use crate::example::{Example, Origin};
 use crate::format::{Format, Span};
@@ -18,6 +19,8 @@ pub(crate) struct Index {
     files: Vec<Indexed>,
     places: Vec<Place>,
     label_range: Option<(f32, f32)>,
+    /// The classes of all files.
+    pub(crate) classes: Classes,
 }
 
 /// One file, held open: who replaces it under its name changes nothing here.
@@ -53,7 +56,7 @@ impl Index {
             Ok(Indexed { path: path.clone(), format, file, head: Vec::new(), mapping: None })
         };
         let files = paths.iter().map(file).collect::<Result<_, _>>()?;
-        Ok(Self { files, places: Vec::new(), label_range })
+        Ok(Self { files, places: Vec::new(), label_range, classes: Classes::default() })
     }
 
     /// Notes where an example stands.
@@ -106,7 +109,12 @@ impl Index {
         Ok(converted.and_then(|mut converted| {
             let part = place.part as usize;
             let texts = (part < converted.texts.len()).then(|| converted.texts.swap_remove(part))?;
-            Some(Example { texts, label: converted.label, origin: self.origin(index) })
+            let label = converted.label.map(|label| match label {
+                Label::Score(score) => Some(score),
+                Label::Class(name) => self.classes.find(&name).map(|number| number as f32),
+            });
+            let label = label.map_or(Some(None), |known| known.map(Some))?;
+            Some(Example { texts, label, origin: self.origin(index) })
         }))
     }
 

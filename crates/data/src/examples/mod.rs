@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::bad_row::BadRow;
+use crate::classes::Classes;
 use crate::error::Error;
 use crate::example::{Dataset, Example, FileReport, Kind, Origin};
 use crate::format::Format;
@@ -24,6 +25,8 @@ pub struct Examples {
     pub kind: Kind,
     /// The columns' names in the first file, in the order of [`Example::texts`].
     pub column_names: Vec<String>,
+    /// The names of the classes, in the order in which the files have them; none where there are no classes.
+    pub classes: Vec<String>,
     /// One report per file.
     pub files: Vec<FileReport>,
     /// Rows that were left out.
@@ -46,6 +49,7 @@ impl From<Dataset> for Examples {
         Self {
             kind: dataset.kind,
             column_names: dataset.column_names,
+            classes: dataset.classes,
             files: dataset.files,
             skipped: dataset.skipped,
             excluded: dataset.excluded,
@@ -60,8 +64,8 @@ impl Examples {
     /// different text. The texts are read again when they are wanted.
     pub fn in_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Self, Error> {
         let mut index = Index::open(paths, options.label_range)?;
-        let (mut texts, mut labels) = (Collected::default(), Vec::new());
-        let contents = read_each(paths, options, &mut |found| {
+        let (mut texts, mut labels, mut classes) = (Collected::default(), Vec::new(), Classes::default());
+        let contents = read_each(paths, options, &mut classes, &mut |found| {
             texts.push(&found.example.texts);
             labels.extend(found.example.label);
             index.push(&found)
@@ -71,8 +75,10 @@ impl Examples {
         }
         let Summary { kind, column_names, files, skipped } = summarise(paths, contents, options)?;
         let texts = texts.numbered(kind.columns());
+        let names = classes.names();
+        index.classes = classes;
         let stored = Stored::InFiles(index, labels);
-        Ok(Self { kind, column_names, files, skipped, excluded: 0, texts, stored })
+        Ok(Self { kind, column_names, classes: names, files, skipped, excluded: 0, texts, stored })
     }
 
     /// Whether all these files have rows that can be read one by one.
@@ -171,6 +177,7 @@ impl Examples {
         Ok(Dataset {
             kind: self.kind,
             column_names: self.column_names.clone(),
+            classes: self.classes.clone(),
             examples,
             files: self.files.clone(),
             skipped: self.skipped.clone(),

@@ -90,6 +90,21 @@ fn labels_stay_with_their_examples() {
 }
 
 #[test]
+fn classes_stay_with_their_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tsv");
+    let rows: Vec<String> = (0..60).map(|row| format!("t{row}\tclass {}\n", row % 7)).collect();
+    std::fs::write(&path, format!("text\tlabel\n{}", rows.concat())).unwrap();
+    let [mut memory, mut files] = both(&[path], None);
+    for examples in [&mut memory, &mut files] {
+        examples.hold_out(3, 0.3, 100).unwrap();
+    }
+    assert_eq!((all(&files), &files.classes), (all(&memory), &memory.classes));
+    let batches = |examples: &Examples| epoch_batches(examples, BatchSampler::GroupByLabel, 8, 42, 1, false);
+    assert_eq!(batches(&files), batches(&memory));
+}
+
+#[test]
 fn a_row_that_was_changed_is_noticed_and_named() {
     let (_folder, paths) = files();
     let [_, files] = both(&paths[..1], None);

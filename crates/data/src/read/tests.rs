@@ -148,13 +148,38 @@ fn labels_are_checked_against_the_range() {
 }
 
 #[test]
-fn class_names_are_no_scores() {
-    let message = read_one("x.csv", b"premise,hypothesis,label\na,b,neutral\n").unwrap_err();
-    assert!(message.contains("line 2: column `label` holds the class name `neutral`"), "{message}");
-    assert!(
-        message.contains("`[data.columns] anchor = \"premise\", positive = \"hypothesis\"`"),
-        "{message}"
+fn labels_that_are_words_are_classes() {
+    let data =
+        read_one("x.csv", b"premise,hypothesis,label\na,b,neutral\nc,d,entailment\ne,f,neutral\n").unwrap();
+    assert_eq!(
+        (data.kind, data.classes.as_slice()),
+        (Kind::ClassifiedPairs, &["neutral".into(), "entailment".into()][..])
     );
+    assert_eq!(
+        data.examples.iter().map(|example| example.label).collect::<Vec<_>>(),
+        [0.0, 1.0, 0.0].map(Some)
+    );
+    let numbers = [("x.csv", &b"premise,hypothesis,label\na,b,2\nc,d,0\n"[..])];
+    assert_eq!(Folder::new(&numbers).read(&["x.csv"], &ReadOptions::default()).unwrap().kind, Kind::Scored);
+    let options = ReadOptions { labels_are_classes: true, ..ReadOptions::default() };
+    let data = Folder::new(&numbers).read(&["x.csv"], &options).unwrap();
+    assert_eq!((data.kind, data.classes.as_slice()), (Kind::ClassifiedPairs, &["2".into(), "0".into()][..]));
+}
+
+#[test]
+fn labelled_texts_share_their_classes_over_files() {
+    let folder = Folder::new(&[
+        ("a.jsonl", b"{\"text\": \"a\", \"label\": \"lost\"}\n{\"text\": \"b\", \"label\": \"late\"}\n"),
+        ("b.csv", b"text,intent\nc,late\nd,new\n"),
+    ]);
+    let data = folder.read(&["a.jsonl", "b.csv"], &ReadOptions::default()).unwrap();
+    assert_eq!((data.kind, data.classes.join(" ").as_str()), (Kind::Labelled, "lost late new"));
+    assert_eq!(
+        data.examples.iter().map(|example| example.label).collect::<Vec<_>>(),
+        [0.0, 1.0, 1.0, 2.0].map(Some)
+    );
+    assert_eq!(data.shown_label(3).as_deref(), Some("new"));
+    assert_eq!(texts(&data), [["a"], ["b"], ["c"], ["d"]]);
 }
 
 #[test]

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::adaptive_layers::{AdaptiveLayers, LayerSettings};
 use super::{
-    Angle, Contrastive, ContrastiveTension, ContrastiveTensionInBatch, Cosent, CosineSimilarity, Direction,
-    Distance, DistillKlDiv, EmbedDistill, Feature, Gist, Hardness, Loss, MarginMse, MarginStrategy,
-    Matryoshka, MegaBatchMargin, MultipleNegativesRanking, OnlineContrastive, Orthogonal, Partition,
-    Reduction, ScoreFunction, Softmax, Sum, Target, TeacherDistance, Triplet,
+    Angle, BatchTriplet, Contrastive, ContrastiveTension, ContrastiveTensionInBatch, Cosent,
+    CosineSimilarity, Direction, Distance, DistillKlDiv, EmbedDistill, Feature, Gist, Hardness, Loss,
+    MarginMse, MarginStrategy, Matryoshka, MegaBatchMargin, Mining, MultipleNegativesRanking,
+    OnlineContrastive, Orthogonal, Partition, Reduction, ScoreFunction, Softmax, Sum, Target,
+    TeacherDistance, Triplet,
 };
 
 /// A loss by name.
@@ -41,6 +42,14 @@ pub enum LossName {
     MarginMse,
     /// The distribution of a teacher's scores: `losses/score_distill.rs`.
     DistillKlDiv,
+    /// All triplets within a batch of labelled texts: `losses/batch_triplet.rs`.
+    BatchAllTriplet,
+    /// The hardest of each text.
+    BatchHardTriplet,
+    /// The hardest of each text, without a margin.
+    BatchHardSoftMarginTriplet,
+    /// The nearest negative behind each positive.
+    BatchSemiHardTriplet,
     /// The class of a pair, by a classifier of its own: `losses/softmax.rs`.
     Softmax,
     /// Texts without pairs, by two encoders: `losses/contrastive_tension.rs`.
@@ -126,7 +135,7 @@ pub struct LossConfig {
     /// Contrastive and triplet losses: `cosine`, `euclidean` or `manhattan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<Distance>,
-    /// Contrastive losses: what negatives should be apart, 0.5. Triplet: by how much the negative should be farther, 5.
+    /// Contrastive losses: what negatives should be apart, 0.5. Triplet losses: by how much the negative should be farther, 5.
     /// GIST: by how much the guide must find a text farther than the positive for it to be a negative, 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
@@ -178,11 +187,15 @@ pub struct Term {
 
 impl LossName {
     /// Every loss.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::MultipleNegativesRanking,
         Self::Gist,
         Self::MegaBatchMargin,
         Self::Triplet,
+        Self::BatchAllTriplet,
+        Self::BatchHardTriplet,
+        Self::BatchHardSoftMarginTriplet,
+        Self::BatchSemiHardTriplet,
         Self::CosineSimilarity,
         Self::Cosent,
         Self::Angle,
@@ -205,6 +218,10 @@ impl LossName {
             Self::Gist => "gist",
             Self::MegaBatchMargin => "mega_batch_margin",
             Self::Triplet => "triplet",
+            Self::BatchAllTriplet => "batch_all_triplet",
+            Self::BatchHardTriplet => "batch_hard_triplet",
+            Self::BatchHardSoftMarginTriplet => "batch_hard_soft_margin_triplet",
+            Self::BatchSemiHardTriplet => "batch_semi_hard_triplet",
             Self::CosineSimilarity => "cosine_similarity",
             Self::Cosent => "cosent",
             Self::Angle => "angle",
@@ -237,7 +254,12 @@ impl LossName {
                 "in_batch_negatives",
             ],
             Self::MegaBatchMargin => &["positive_margin", "negative_margin"],
-            Self::Triplet | Self::OnlineContrastive => &["distance", "margin"],
+            Self::Triplet
+            | Self::OnlineContrastive
+            | Self::BatchAllTriplet
+            | Self::BatchHardTriplet
+            | Self::BatchSemiHardTriplet => &["distance", "margin"],
+            Self::BatchHardSoftMarginTriplet => &["distance"],
             Self::CosineSimilarity => &[],
             Self::Cosent | Self::Angle => &["scale", "temperature"],
             Self::Contrastive => &["distance", "margin", "reduction"],
@@ -560,6 +582,12 @@ impl LossConfig {
                 distance: self.distance.unwrap_or(Distance::Euclidean),
                 margin: self.margin.unwrap_or(5.0),
             }),
+            LossName::BatchAllTriplet => Loss::BatchTriplet(self.batch_triplet(Mining::All)),
+            LossName::BatchHardTriplet => Loss::BatchTriplet(self.batch_triplet(Mining::Hard)),
+            LossName::BatchHardSoftMarginTriplet => {
+                Loss::BatchTriplet(self.batch_triplet(Mining::HardSoftMargin))
+            }
+            LossName::BatchSemiHardTriplet => Loss::BatchTriplet(self.batch_triplet(Mining::SemiHard)),
             LossName::CosineSimilarity => Loss::CosineSimilarity(CosineSimilarity),
             LossName::Cosent => Loss::Cosent(Cosent { scale }),
             LossName::Angle => Loss::Angle(Angle { scale }),
@@ -599,6 +627,11 @@ impl LossConfig {
                 aggregation: self.aggregation.unwrap_or_default(),
             }),
         }
+    }
+
+    fn batch_triplet(&self, mining: Mining) -> BatchTriplet {
+        let distance = self.distance.unwrap_or(Distance::Euclidean);
+        BatchTriplet { mining, distance, margin: self.margin.unwrap_or(5.0) }
     }
 
     fn embed_distill(&self) -> EmbedDistill {
@@ -659,6 +692,10 @@ mod tests {
             ("multiple_negatives_ranking", "symmetric = true"),
             ("mega_batch_margin", "positive_margin = 0.9"),
             ("triplet", "distance = \"manhattan\""),
+            ("batch_all_triplet", "margin = 1.0"),
+            ("batch_hard_triplet", "distance = \"cosine\""),
+            ("batch_hard_soft_margin_triplet", "distance = \"manhattan\""),
+            ("batch_semi_hard_triplet", "margin = 0.5"),
             ("cosine_similarity", "matryoshka_dims = [8, 4]"),
             ("cosent", "temperature = 0.1"),
             ("angle", "scale = 1.0"),

@@ -3,6 +3,7 @@
 
 pub mod adaptive_layers;
 pub mod angle;
+pub mod batch_triplet;
 mod config;
 pub mod contrastive;
 pub mod contrastive_tension;
@@ -26,6 +27,7 @@ use temper_data::Kind;
 
 pub use adaptive_layers::{AdaptiveLayers, LayerWeighting};
 pub use angle::Angle;
+pub use batch_triplet::{BatchTriplet, Mining};
 pub use config::{LossConfig, LossName, Term};
 pub use contrastive::{Contrastive, OnlineContrastive, Reduction};
 pub use contrastive_tension::{ContrastiveTension, ContrastiveTensionInBatch};
@@ -97,7 +99,7 @@ pub struct LossInput<'a> {
     pub columns: Vec<Tensor<2>>,
     /// The same of the layers that it asked for, with their numbers.
     pub layers: Vec<(usize, Vec<Tensor<2>>)>,
-    /// One label an example, for scored pairs.
+    /// One label an example: the score of scored pairs, the number of the class of labelled texts and classified pairs.
     pub labels: Vec<f32>,
     /// One number a text, equal exactly where texts are equal, `[columns][batch]`.
     pub text_ids: Vec<Vec<u64>>,
@@ -134,6 +136,7 @@ macro_rules! losses {
 losses! {
     AdaptiveLayers,
     Angle,
+    BatchTriplet,
     Contrastive,
     ContrastiveTension,
     ContrastiveTensionInBatch,
@@ -194,6 +197,14 @@ fn needs(met: bool, what: &str, kind: Kind) -> Result<(), String> {
         Kind::Scored => Err(format!(
             "{what}, but the data has scored pairs; use loss.name = \"cosent\" (or map only anchor and positive in \
              [data.columns])"
+        )),
+        Kind::ClassifiedPairs => Err(format!(
+            "{what}, but the data has classified pairs; use loss.name = \"softmax\" (or keep the rows whose texts belong \
+             together, and map only anchor and positive in [data.columns])"
+        )),
+        Kind::Labelled => Err(format!(
+            "{what}, but the data has labelled texts; use loss.name = \"batch_hard_soft_margin_triplet\" (or name the \
+             columns of two texts in [data.columns])"
         )),
         Kind::Pairs | Kind::Triplets { .. } => Err(format!(
             "{what}, but the data has {}; use loss.name = \"multiple_negatives_ranking\"",

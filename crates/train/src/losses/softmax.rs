@@ -2,7 +2,7 @@
 //! vectors.
 //!
 //! `mean_i -log softmax(W [u_i; v_i; |u_i - v_i|; u_i * v_i] + b)[y_i]`, of which parts may be left out. W and b are the
-//! loss's own and are not part of the encoder afterwards. Columns: two sentences; labels: classes 0, 1, 2, ... Reference:
+//! loss's own and are not part of the encoder afterwards. Columns: two sentences; labels: classes. Reference:
 //! sentence-transformers' `SoftmaxLoss`.
 
 use burn::module::{Module, Param};
@@ -87,12 +87,17 @@ impl Softmax {
 
 impl Objective for Softmax {
     fn accepts(&self, kind: Kind) -> Result<(), String> {
-        needs(kind == Kind::Scored, "softmax learns from pairs with a class", kind)
+        needs(kind == Kind::ClassifiedPairs, "softmax learns from pairs with a class", kind)
     }
 
     fn own(&self, owned: &mut Owned, given: &Given<'_>) -> Result<(), String> {
-        let examples = given.dataset;
-        let classes = classes((0..examples.len()).filter_map(|index| examples.label(index)))?;
+        let classes = given.dataset.classes.len();
+        if classes < 2 {
+            let only = given.dataset.classes.concat();
+            return Err(format!(
+                "softmax needs two classes or more, but the class of every pair is `{only}`"
+            ));
+        }
         let features = self.width(given.encoder.contract.full_dim());
         owned.classifier = Some(Classifier::new(classes, features, given.seed, &given.encoder.device()));
         Ok(())
@@ -101,35 +106,5 @@ impl Objective for Softmax {
     fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
         let classifier = input.owned.classifier.as_ref();
         self.forward(input.columns, &input.labels, classifier.expect("this is a bug: no classifier"))
-    }
-}
-
-/// How many classes the labels speak of.
-fn classes(labels: impl Iterator<Item = f32>) -> Result<usize, String> {
-    let mut classes = 0;
-    for label in labels {
-        if label < 0.0 || label.fract() != 0.0 || label >= 1000.0 {
-            return Err(format!(
-                "softmax learns from classes 0, 1, 2, ... (fewer than 1000), but a label is {label}; for scores use \
-                 loss.name = \"cosent\""
-            ));
-        }
-        classes = classes.max(label as usize + 1);
-    }
-    if classes < 2 {
-        return Err("softmax needs two classes or more, but every label is 0".to_owned());
-    }
-    Ok(classes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_counted_from_zero() {
-        assert_eq!(classes([0.0, 2.0, 1.0].into_iter()), Ok(3));
-        assert!(classes([0.0, 0.5].into_iter()).is_err_and(|problem| problem.contains("a label is 0.5")));
-        assert!(classes([0.0, 0.0].into_iter()).is_err());
     }
 }
