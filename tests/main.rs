@@ -3,6 +3,7 @@
 
 mod architectures;
 mod bad_folders;
+mod cached_gist;
 mod chunking;
 mod cli_shell;
 mod cli_training;

@@ -7,14 +7,19 @@ use temper_train::losses::{Loss, LossConfig, LossInput, Objective, Owned};
 use crate::golden;
 
 /// `[rows, dim]` a column.
-type Columns = Vec<Vec<Vec<f32>>>;
+pub type Columns = Vec<Vec<Vec<f32>>>;
 
-fn loss(config: &Value) -> Loss {
+pub fn loss(config: &Value) -> Loss {
     serde_json::from_value::<LossConfig>(config.clone()).unwrap().build()
 }
 
 /// The value, and the gradient of each column.
-fn learned(loss: &Loss, columns: &Columns, text_ids: &[Vec<u64>], guide: &Columns) -> (f32, Vec<Vec<f32>>) {
+pub fn learned(
+    loss: &Loss,
+    columns: &Columns,
+    text_ids: &[Vec<u64>],
+    guide: &Columns,
+) -> (f32, Vec<Vec<f32>>) {
     let tensors = |columns: &Columns| -> Vec<Tensor<2>> {
         let tensor = |rows: &Vec<Vec<f32>>| {
             let data = TensorData::new(rows.concat(), [rows.len(), rows[0].len()]);
@@ -37,12 +42,12 @@ fn learned(loss: &Loss, columns: &Columns, text_ids: &[Vec<u64>], guide: &Column
     (value.into_scalar(), columns.iter().map(gradient).collect())
 }
 
-fn numbered(columns: &Columns) -> Vec<Vec<u64>> {
+pub fn numbered(columns: &Columns) -> Vec<Vec<u64>> {
     let rows = columns[0].len() as u64;
     (0..columns.len() as u64).map(|column| (column * rows..(column + 1) * rows).collect()).collect()
 }
 
-fn assert_close(what: &str, found: (f32, Vec<Vec<f32>>), expected: (f32, Vec<Vec<f32>>)) {
+pub fn assert_close(what: &str, found: (f32, Vec<Vec<f32>>), expected: (f32, Vec<Vec<f32>>)) {
     assert!(
         (found.0 - expected.0).abs() <= 1e-5 * expected.0.abs().max(1.0),
         "{what}: {found:?} {expected:?}"
