@@ -68,6 +68,15 @@ fn events(place: &Place, run: &str, kind: &str) -> Vec<Value> {
     events.filter(|event| event["event"] == kind).collect()
 }
 
+/// Where the texts are makes no difference.
+#[test]
+fn texts_left_in_their_files_give_the_same_bytes() {
+    let place = place();
+    place.ok(&["train", "several.toml", "--run", "memory", "--set", "data.streaming=false"]);
+    place.ok(&["train", "several.toml", "--run", "files", "--set", "data.streaming=true"]);
+    assert!(bytes(&place, "memory", 14) == bytes(&place, "files", 14));
+}
+
 /// Under every rule, from a step in the middle, with another number of threads.
 #[test]
 fn a_resume_ends_with_the_same_bytes() {

@@ -115,7 +115,9 @@ fn shown(config: &str) -> anyhow::Result<String> {
         let mut parts = key.split('.');
         parts.try_fold(document.as_item(), |item, part| item.get(part)).is_some()
     };
-    let unset = UNSET.iter().filter(|(key, _, _)| !is_set(key));
+    // Each of several sets has its own loss.
+    let of_one_set = |key: &str| key.starts_with("loss.") && is_set("sets");
+    let unset = UNSET.iter().filter(|(key, _, _)| !is_set(key) && !of_one_set(key));
     let lines: Vec<String> = unset
         .map(|(key, example, until)| format!("# {:<46} # {until}", format!("{key} = {example}")))
         .collect();

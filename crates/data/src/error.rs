@@ -157,7 +157,7 @@ pub enum Error {
     /// Two files hold different kinds of examples.
     #[error(
         "`{}` holds {first_kind} but `{}` holds {second_kind}; the files of one list must agree: \
-         separate them, or map the same columns in `[data.columns]`",
+         give each a set of its own in `[[sets]]` of a config, or map the same columns in `[data.columns]`",
         first.display(), second.display()
     )]
     KindsDiffer {
