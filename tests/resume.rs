@@ -1,6 +1,7 @@
 //! A run that stops, for whatever reason, goes on as if nothing had happened: at its end are the same bytes.
 
 mod kill;
+mod remining;
 pub mod run;
 mod streaming;
 

@@ -44,7 +44,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 32] = [
+const UNSET: [(&str, &str, &str); 34] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -69,6 +69,7 @@ const UNSET: [(&str, &str, &str); 32] = [
     ("loss.scale", "20.0", "20.0, or the loss's own"),
     ("loss.temperature", "0.05", "1 / loss.scale"),
     ("loss.mini_batch_size", "64", "all texts of a batch in one forward pass"),
+    ("loss.mini_batch_tokens", "4096", "all texts of a batch in one forward pass"),
     ("loss.matryoshka_dims", "[384, 128, 64]", "all values"),
     ("loss.matryoshka_weights", "[1.0, 1.0, 0.5]", "1.0 each"),
     (
@@ -77,6 +78,7 @@ const UNSET: [(&str, &str, &str); 32] = [
         "nothing is added",
     ),
     ("loss.in_batch_negatives", "false", "texts of other rows are negatives of ranking losses"),
+    ("mine", "{ num_negatives = 1, relative_margin = 0.05 }", "no negatives are mined while training"),
     ("train.batch_sampler", "\"shuffle\"", "no_duplicates; for labelled texts group_by_label"),
     ("train.metric_for_best_model", "\"cosine_ndcg@10\"", "the task's own"),
     ("sets", "[{ name = \"a\", train = [\"a.jsonl\"] }]", "data.train and [loss] are the only set"),

@@ -17,7 +17,7 @@ use crate::input::InputArgs;
 use crate::interrupt::Interrupt;
 use crate::model::ReadingArgs;
 use crate::prompt::SidePromptArgs;
-use crate::scorer::{PoolVectors, Scorer};
+use crate::scorer::{Scorer, embed_pool};
 use crate::terminal::Terminal;
 use crate::vectors::VectorArgs;
 
@@ -165,7 +165,7 @@ impl Args {
             Some(path) => read_corpus(path, CorpusColumns { field: self.field.as_deref(), id: None })?,
             None => Vec::new(),
         };
-        let pool = Pool::new(&dataset, corpus.into_iter().map(|document| document.text));
+        let pool = Pool::new(&dataset.examples, corpus.into_iter().map(|document| document.text));
         let (anchors, texts) = (pool.anchors.len(), pool.texts.len());
         terminal.note(format!("{} pairs: {anchors} anchors, {texts} texts to choose from", dataset.len()));
         Ok(pool)
@@ -174,7 +174,7 @@ impl Args {
     fn scorer(&self, pool: &Pool, interrupt: &Interrupt, terminal: &Terminal) -> anyhow::Result<Scorer> {
         let Some(model) = &self.model else { return Ok(Scorer::Words(Bm25::new(&pool.texts))) };
         let opened = self.reading.open(model, terminal)?;
-        let vectors = PoolVectors::embed(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)?;
+        let vectors = embed_pool(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)?;
         Ok(Scorer::Vectors(vectors))
     }
 
@@ -276,13 +276,12 @@ fn mine(
         interrupt.check()?;
         let anchors = first..(first + TOGETHER).min(count);
         let scored = scorer.score(pool, anchors.clone(), rules.depth(most));
-        for (anchor, (positives, closest)) in anchors.clone().zip(scored) {
-            let lowest = positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
+        for (anchor, scored) in anchors.clone().zip(scored) {
             let key = random::uniform_u64(key, anchor as u64);
-            let negatives = rules.choose(&closest, &pool.own(anchor), lowest, most, key, &mut mined.rejected);
+            let negatives = rules.choose(&scored, &pool.own(anchor), most, key, &mut mined.rejected);
             mined.short[0] += usize::from(negatives.len() < rules.count);
             mined.short[1] += usize::from(negatives.is_empty());
-            for line in args.lines(pool, anchor, &positives, &negatives) {
+            for line in args.lines(pool, anchor, &scored.positives, &negatives) {
                 serde_json::to_writer(&mut mined.lines, &line)?;
                 mined.lines.push(b'\n');
                 mined.rows += 1;

@@ -72,6 +72,29 @@ impl<'a> Plain<'a> {
                     false,
                 );
             }
+            Event::Mining { step, done, total } => {
+                self.step(*step, &format!("mining negatives: {done} of {total} texts"));
+            }
+            Event::Mined { step, anchors, negatives, short, rejected, elapsed_seconds, .. } => {
+                let plural = if *negatives == 1 { "" } else { "s" };
+                let short = match short {
+                    0 => String::new(),
+                    _ => format!("; for {short} the rules left too few, and others were drawn"),
+                };
+                let rejected: Vec<String> =
+                    rejected.iter().map(|(rule, count)| format!("{rule} {count}")).collect();
+                let rejected = match rejected.as_slice() {
+                    [] => String::new(),
+                    rules => format!("; rejected: {}", rules.join(", ")),
+                };
+                self.print(
+                    &format!(
+                        "step {step}  mined {negatives} negative{plural} of each of {anchors} anchors{short}{rejected}  \
+                         [{elapsed_seconds:.1} s]"
+                    ),
+                    false,
+                );
+            }
             Event::Saved { step, path, reason } if reason != "evaluation" => {
                 self.print(&format!("step {step}  saved {path} ({reason})"), false);
             }

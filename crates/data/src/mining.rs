@@ -3,11 +3,12 @@
 //! Reference: sentence-transformers' `mine_hard_negatives`, whose choices these are where both have an option. The rule
 //! that drops what scores nearly as high as the positive is that of NV-Retriever (Moreira et al., 2024).
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::example::Dataset;
+use crate::example::Example;
 use crate::random;
 
 /// What is mined: anchors, each once, and the texts that may be their negatives.
@@ -32,8 +33,18 @@ pub struct Candidate {
     pub score: f32,
 }
 
+/// What was scored for one anchor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scored {
+    /// Its positives.
+    pub positives: Vec<Candidate>,
+    /// The closest of all texts, closest first; [`Rules::depth`] of them, to choose from.
+    pub closest: Vec<Candidate>,
+}
+
 /// How negatives are taken from what is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sampling {
     /// Those that score highest.
     #[default]
@@ -83,14 +94,18 @@ pub struct Rejected {
 }
 
 impl Pool {
-    /// The anchors and positives of a data set, and the texts of a corpus.
-    pub fn new(dataset: &Dataset, corpus: impl IntoIterator<Item = String>) -> Self {
+    /// The anchors and positives of some examples, and the texts of a corpus.
+    pub fn new(
+        examples: impl IntoIterator<Item: Borrow<Example>>,
+        corpus: impl IntoIterator<Item = String>,
+    ) -> Self {
         let (mut texts, mut anchors) = (Distinct::default(), Distinct::default());
         corpus.into_iter().for_each(|text| {
             texts.place(&text);
         });
         let mut positives: Vec<Vec<usize>> = Vec::new();
-        for example in &dataset.examples {
+        for example in examples {
+            let example: &Example = example.borrow();
             let anchor = anchors.place(&example.texts[0]);
             positives.resize(anchors.texts.len(), Vec::new());
             let positive = texts.place(&example.texts[1]);
@@ -175,23 +190,22 @@ impl Rules {
 
     /// The negatives of one anchor, closest first; fewer than [`Rules::count`] where there are no more.
     ///
-    /// `candidates` are the [`Rules::depth`] closest, closest first, `own` is [`Pool::own`], `lowest` the lowest score of a
-    /// positive, and `key` decides what random sampling takes.
+    /// `own` is [`Pool::own`], and `key` decides what random sampling takes.
     pub fn choose(
         &self,
-        candidates: &[Candidate],
+        scored: &Scored,
         own: &[usize],
-        lowest: f32,
         most_own: usize,
         key: u64,
         rejected: &mut Rejected,
     ) -> Vec<Candidate> {
         let above = |limit: Option<f32>, score: f32| limit.is_some_and(|limit| score > limit);
+        let lowest = scored.positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
         let absolute = self.absolute_margin.map(|margin| lowest - margin);
         let relative = self.relative_margin.map(|margin| lowest - lowest.abs() * margin);
-        rejected.candidates += candidates.len();
+        rejected.candidates += scored.closest.len();
         let mut left: Vec<Candidate> = Vec::new();
-        for candidate in candidates {
+        for candidate in &scored.closest {
             let count = if !self.include_positives && own.contains(&candidate.text) {
                 &mut rejected.own
             } else if above(absolute, candidate.score) {
@@ -226,15 +240,17 @@ mod tests {
     use super::*;
     use crate::example::tests::dataset;
 
-    fn candidates(scores: &[f32]) -> Vec<Candidate> {
-        scores.iter().enumerate().map(|(text, score)| Candidate { text, score: *score }).collect()
+    /// Of an anchor whose positive is text 1.
+    fn scored(scores: &[f32]) -> Scored {
+        let closest: Vec<_> =
+            scores.iter().enumerate().map(|(text, score)| Candidate { text, score: *score }).collect();
+        Scored { positives: vec![closest[1]], closest }
     }
 
     /// The texts chosen for an anchor whose positive is text 1.
     fn chosen(rules: &Rules, scores: &[f32]) -> (Vec<usize>, Rejected) {
         let mut rejected = Rejected::default();
-        let lowest = scores[1];
-        let chosen = rules.choose(&candidates(scores), &[1], lowest, 1, 7, &mut rejected);
+        let chosen = rules.choose(&scored(scores), &[1], 1, 7, &mut rejected);
         (chosen.into_iter().map(|candidate| candidate.text).collect(), rejected)
     }
 
@@ -243,12 +259,12 @@ mod tests {
     #[test]
     fn a_pool_has_every_text_once_and_knows_all_positives_of_an_anchor() {
         let data = dataset(&[&["a", "x"], &["b", "y"], &["a", "y"], &["a", "x"]]);
-        let pool = Pool::new(&data, ["z".to_owned(), "y".to_owned(), "z".to_owned()]);
+        let pool = Pool::new(&data.examples, ["z".to_owned(), "y".to_owned(), "z".to_owned()]);
         assert_eq!(pool.anchors, ["a", "b"]);
         assert_eq!(pool.texts, ["z", "y", "x"]);
         assert_eq!(pool.positives, [vec![2, 1], vec![1]]);
         assert_eq!((pool.most_own(), pool.own(0)), (2, vec![2, 1]));
-        let questions = Pool::new(&dataset(&[&["a", "b"], &["b", "a"]]), []);
+        let questions = Pool::new(dataset(&[&["a", "b"], &["b", "a"]]).examples, []);
         assert_eq!((questions.own(0), questions.most_own()), (vec![0, 1], 2));
     }
 
@@ -301,7 +317,7 @@ mod tests {
         assert_eq!(chosen(&rules, &SCORES).0, texts);
         let of_key = |key| {
             let mut rejected = Rejected::default();
-            rules.choose(&candidates(&SCORES), &[1], 0.8, 1, key, &mut rejected)
+            rules.choose(&scored(&SCORES), &[1], 1, key, &mut rejected)
         };
         assert!((0..20).any(|key| of_key(key) != of_key(7)));
     }

@@ -9,6 +9,7 @@ mod error;
 pub mod k_means;
 pub mod labelled;
 mod lbfgs;
+pub mod mining;
 pub mod paraphrases;
 mod placement;
 pub mod probe;

@@ -73,6 +73,8 @@ impl RunFacts {
                 Event::Step { .. }
                 | Event::Similarities { .. }
                 | Event::WorstQueries { .. }
+                | Event::Mining { .. }
+                | Event::Mined { .. }
                 | Event::Saved { .. }
                 | Event::Warned { .. }
                 | Event::Finished { .. } => {}

@@ -96,6 +96,32 @@ pub enum Event {
         /// A few dozen at most.
         queries: Vec<WorstQuery>,
     },
+    /// Hard negatives are being mined; shown, and not kept.
+    Mining {
+        /// Optimizer steps taken.
+        step: u64,
+        /// Texts and anchors done.
+        done: usize,
+        /// Texts and anchors in all.
+        total: usize,
+    },
+    /// Hard negatives were mined with the weights of this step.
+    Mined {
+        /// Optimizer steps taken.
+        step: u64,
+        /// Epochs done, with fraction.
+        epoch: f64,
+        /// Different anchors.
+        anchors: usize,
+        /// Negatives of each.
+        negatives: usize,
+        /// Anchors for which the rules left too few; others were drawn for them.
+        short: usize,
+        /// Candidates that were not taken, by rule.
+        rejected: BTreeMap<String, usize>,
+        /// How long it took.
+        elapsed_seconds: f64,
+    },
     /// A checkpoint is complete.
     Saved {
         /// Optimizer steps taken.
@@ -148,6 +174,8 @@ impl Event {
             | Self::Evaluated { step, .. }
             | Self::Similarities { step, .. }
             | Self::WorstQueries { step, .. }
+            | Self::Mining { step, .. }
+            | Self::Mined { step, .. }
             | Self::Saved { step, .. }
             | Self::Warned { step, .. }
             | Self::Finished { step, .. } => *step,

@@ -80,9 +80,15 @@ fn lines_up_to(bytes: &[u8], step: u64) -> Vec<u8> {
         .collect()
 }
 
-/// A run that goes on has not finished, at whatever step it said so; one that begins again does all of it again.
+/// A run that goes on has not finished, at whatever step it said so, and mines again what it mined behind the
+/// checkpoint of this step; one that begins again does all of it again.
 fn survives(event: &Event, step: u64) -> bool {
-    step > 0 && event.step() <= step && !matches!(event, Event::Finished { .. })
+    let comes_again = match event {
+        Event::Finished { .. } => true,
+        Event::Mined { step: mined, .. } => *mined == step,
+        _ => false,
+    };
+    step > 0 && event.step() <= step && !comes_again
 }
 
 fn read_or_empty(path: &Path) -> Result<Vec<u8>, Error> {

@@ -59,6 +59,8 @@ pub(crate) fn of_event(event: &Event, wall_time: f64) -> Vec<Summary_Value> {
         }
         Event::Started { .. }
         | Event::WorstQueries { .. }
+        | Event::Mining { .. }
+        | Event::Mined { .. }
         | Event::Saved { .. }
         | Event::Warned { .. }
         | Event::Finished { .. } => Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
@@ -13,6 +14,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::learner::{Part, Tower};
 use crate::losses::Objective;
+use crate::mining::Negatives;
 use crate::prepare::Prepared;
 
 /// Steps that may be tokenized ahead.
@@ -145,6 +147,14 @@ impl<'a> StepOrder<'a> {
         }
     }
 
+    /// The steps before which negatives are mined.
+    pub fn minings(&self) -> impl Iterator<Item = u64> + '_ {
+        let every = self.config.mine.as_ref().map(|mine| mine.every_epochs as usize);
+        let epochs =
+            self.epoch_starts.windows(2).map(|epoch| epoch[0]).filter(move |step| *step < self.total_steps);
+        epochs.step_by(every.unwrap_or(usize::MAX)).filter(move |_| every.is_some())
+    }
+
     /// The examples of every step from `first` on, one choice a forward pass.
     pub fn steps_from(&self, first: u64) -> impl Iterator<Item = Vec<Chosen>> + use<'_, 'a> {
         let epochs = self.epoch_starts.windows(2).enumerate().filter(move |(_, w)| w[1] > first);
@@ -155,21 +165,28 @@ impl<'a> StepOrder<'a> {
         })
     }
 
-    /// Tokenizes the steps from `first` on, ahead of the loop, on a thread of `scope`.
+    /// Tokenizes `steps`, ahead of the loop, on a thread of `scope`.
     pub fn prefetch<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         prepared: &'scope Prepared,
-        first: u64,
+        negatives: Option<&'scope Negatives>,
+        steps: Range<u64>,
     ) -> Receiver<StepBatches> {
         let (sender, receiver) = sync_channel(AHEAD);
-        scope.spawn(move || self.send_all(prepared, first, &sender));
+        scope.spawn(move || self.send_all(prepared, negatives, steps, &sender));
         receiver
     }
 
-    fn send_all(&self, prepared: &Prepared, first: u64, sender: &SyncSender<StepBatches>) {
-        for step in self.steps_from(first) {
-            let batches = step.into_iter().map(|chosen| tokenize(prepared, chosen)).collect();
+    fn send_all(
+        &self,
+        prepared: &Prepared,
+        negatives: Option<&Negatives>,
+        steps: Range<u64>,
+        sender: &SyncSender<StepBatches>,
+    ) {
+        for step in self.steps_from(steps.start).take((steps.end - steps.start) as usize) {
+            let batches = step.into_iter().map(|chosen| tokenize(prepared, negatives, chosen)).collect();
             if sender.send(batches).is_err() {
                 return; // the loop ended early
             }
@@ -182,6 +199,31 @@ pub(crate) fn sampler(config: &Config, dataset: &Examples) -> BatchSampler {
     config.train.batch_sampler.unwrap_or(BatchSampler::usual(dataset.kind))
 }
 
+/// What one forward pass may hold; always one text at least.
+#[derive(Debug, Clone, Copy)]
+struct PassLimit {
+    texts: usize,
+    tokens: usize,
+}
+
+impl PassLimit {
+    /// Cuts texts into passes, in their order.
+    fn cut(self, mut texts: &[Vec<u32>]) -> Vec<&[Vec<u32>]> {
+        let mut passes = Vec::new();
+        while !texts.is_empty() {
+            let mut tokens = 0;
+            let fits = texts.iter().take(self.texts).take_while(|text| {
+                tokens += text.len();
+                tokens <= self.tokens
+            });
+            let (pass, rest) = texts.split_at(fits.count().max(1));
+            passes.push(pass);
+            texts = rest;
+        }
+        passes
+    }
+}
+
 /// The batches of each step.
 fn steps(mut batches: impl Iterator<Item = Chosen>, of: usize) -> impl Iterator<Item = Vec<Chosen>> {
     std::iter::from_fn(move || {
@@ -190,14 +232,24 @@ fn steps(mut batches: impl Iterator<Item = Chosen>, of: usize) -> impl Iterator<
     })
 }
 
-/// The texts of some examples, ready for the encoder.
-fn tokenize(prepared: &Prepared, chosen: Chosen) -> Result<MicroBatch, Error> {
+/// The texts of some examples, and of their negatives where those are mined, ready for the encoder.
+fn tokenize(prepared: &Prepared, negatives: Option<&Negatives>, chosen: Chosen) -> Result<MicroBatch, Error> {
     let set = &prepared.sets[chosen.set];
-    let examples: Vec<Cow<'_, Example>> =
-        chosen.examples.iter().map(|index| set.dataset.get(*index)).collect::<Result<_, _>>()?;
+    let get = |indices: &mut dyn Iterator<Item = usize>| -> Result<Vec<Cow<'_, Example>>, Error> {
+        indices.map(|index| Ok(set.dataset.get(index)?)).collect()
+    };
+    let examples = get(&mut chosen.examples.iter().copied())?;
+    let mined = match negatives {
+        Some(negatives) => get(&mut chosen.examples.iter().flat_map(|index| negatives.of(*index)))?,
+        None => Vec::new(),
+    };
+    let text = |row: usize, column: usize| match negatives {
+        Some(negatives) if column > 1 => mined[row * negatives.count + column - 2].texts[1].as_str(),
+        _ => examples[row].texts[column].as_str(),
+    };
     let (mut sequences, mut text_ids, mut guide) = (Vec::new(), Vec::new(), Vec::new());
-    for column in 0..set.dataset.kind.columns() {
-        let texts: Vec<&str> = examples.iter().map(|example| example.texts[column].as_str()).collect();
+    for column in 0..set.kind.columns() {
+        let texts: Vec<&str> = (0..examples.len()).map(|row| text(row, column)).collect();
         sequences.extend(prepared.encoder.tokenizer().encode(&texts, set.prompt(column))?);
         text_ids.push(texts.iter().map(text_id).collect());
         if let Some(other) = &set.guide {
@@ -206,12 +258,15 @@ fn tokenize(prepared: &Prepared, chosen: Chosen) -> Result<MicroBatch, Error> {
         }
     }
     let labels = examples.iter().filter_map(|example| example.label).collect();
-    let size = set.config.loss.mini_batch_size.unwrap_or(sequences.len()).max(1);
+    let limit = PassLimit {
+        texts: set.config.loss.mini_batch_size.unwrap_or(usize::MAX),
+        tokens: set.config.loss.mini_batch_tokens.unwrap_or(usize::MAX),
+    };
     let anchors = if set.loss.has_twin() { examples.len() } else { 0 };
     let (anchors, others) = sequences.split_at(anchors);
     let passes = |tower, texts: &[Vec<u32>]| -> Vec<Part> {
-        let packed = texts.chunks(size).map(|texts| PackedBatch::new(texts.iter().map(Vec::as_slice)));
-        packed.map(|batch| Part { tower, batch }).collect()
+        let packed = limit.cut(texts).into_iter().map(|texts| texts.iter().map(Vec::as_slice));
+        packed.map(|texts| Part { tower, batch: PackedBatch::new(texts) }).collect()
     };
     let passes =
         [passes(Tower::Twin, anchors), passes(Tower::Encoder, others)].into_iter().flatten().collect();
@@ -262,6 +317,33 @@ mod tests {
         assert_eq!(order.steps_from(3).collect::<Vec<_>>(), order.steps_from(0).skip(3).collect::<Vec<_>>());
         let epochs = [0, 3, 4].map(|step| order.epoch_at(step));
         assert_eq!(epochs, [0.0, 1.0, 1.0 + 1.0 / 3.0]);
+    }
+
+    #[test]
+    fn passes_end_at_the_limit_of_texts_or_tokens() {
+        let texts: Vec<Vec<u32>> = [2, 3, 9, 1, 1, 1, 4].map(|length| vec![0; length]).into();
+        let lengths = |most: usize, tokens: usize| {
+            let passes = PassLimit { texts: most, tokens }.cut(&texts);
+            passes.iter().map(|pass| pass.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(usize::MAX, usize::MAX), [7]);
+        assert_eq!(lengths(3, usize::MAX), [3, 3, 1]);
+        assert_eq!(lengths(usize::MAX, 5), [2, 1, 3, 1], "a text longer than that is a pass of its own");
+        assert_eq!(lengths(2, 5), [2, 1, 2, 2]);
+    }
+
+    /// 5 steps an epoch.
+    #[test]
+    fn negatives_are_mined_at_the_start_of_epochs() {
+        let dataset = dataset(20);
+        let minings = |mine: &str, train: &str| {
+            let config = config(&format!("per_device_train_batch_size = 4\n{train}\n{mine}"));
+            StepOrder::new(vec![&dataset], &config).minings().collect::<Vec<_>>()
+        };
+        assert_eq!(minings("", "num_train_epochs = 3"), Vec::<u64>::new());
+        assert_eq!(minings("[mine]", "num_train_epochs = 3"), [0, 5, 10]);
+        assert_eq!(minings("[mine]\nevery_epochs = 2", "num_train_epochs = 4"), [0, 10]);
+        assert_eq!(minings("[mine]", "max_steps = 10"), [0, 5]);
     }
 
     const SETS: &str = "[[sets]]\nname = \"a\"\ntrain = [\"t\"]\n[[sets]]\nname = \"b\"\ntrain = [\"t\"]\n";

@@ -17,6 +17,7 @@ use temper_runs::{OPTIMIZER_STATE as OPTIMIZER, SealedWriter};
 use crate::config::TrainConfig;
 use crate::error::Error;
 use crate::losses::Owned;
+use crate::mining::Negatives;
 use crate::optimizer::Optimizer;
 
 /// The loop's state at the end of an optimizer step. Nothing random is in it: every random value is a function of
@@ -58,13 +59,14 @@ pub fn save(
     encoder: &Encoder,
     owned: &Owned,
     optimizer: &Optimizer,
+    negatives: Option<&Negatives>,
     state: &State,
 ) -> Result<(), Error> {
     let mut writer = SealedWriter::new(path)?;
     for (name, bytes) in write::files(encoder, Precision::F32)? {
         writer.write_file(&format!("{MODEL_FOLDER}/{name}"), |w| w.write_all(&bytes))?;
     }
-    writer.write_file(OPTIMIZER, |w| write_moments(w, optimizer, owned))?;
+    writer.write_file(OPTIMIZER, |w| write_moments(w, optimizer, owned, negatives))?;
     let text = serde_json::to_vec_pretty(state)
         .map_err(|e| Error::Checkpoint { path: path.to_owned(), problem: e.to_string() })?;
     writer.write_file(STATE, |w| w.write_all(&text))?;
@@ -136,10 +138,33 @@ pub fn read_owned(path: &Path, owned: Owned) -> Result<Owned, Error> {
     Ok(parameters::load(owned, &mut weights)?)
 }
 
+/// The mined negatives of a verified checkpoint, if it has any.
+pub fn read_negatives(path: &Path) -> Result<Option<Negatives>, Error> {
+    let file = path.join(OPTIMIZER);
+    let bytes = std::fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    let broken = |problem: String| Error::Checkpoint { path: file.clone(), problem };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+    let Ok(view) = tensors.tensor(NEGATIVES) else { return Ok(None) };
+    match *view.shape() {
+        [_, count] if view.dtype() == Dtype::U32 => {
+            Ok(Some(Negatives { count, examples: bytemuck::pod_collect_to_vec(view.data()) }))
+        }
+        _ => Err(broken("the negatives are no table of numbers".to_owned())),
+    }
+}
+
 /// In front of the names of the losses' parameters, which lie beside the moments: a resume alone needs either.
 const OWNED: &str = "parameter#";
 
-fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer, owned: &Owned) -> std::io::Result<()> {
+/// The mined negatives, `[examples, count]` places of examples, which lie there for the same reason.
+const NEGATIVES: &str = "mined#negatives";
+
+fn write_moments(
+    writer: &mut dyn Write,
+    optimizer: &Optimizer,
+    owned: &Owned,
+    negatives: Option<&Negatives>,
+) -> std::io::Result<()> {
     let values: Vec<(String, Vec<f32>)> = optimizer
         .moments()
         .flat_map(|(name, [first, second])| {
@@ -154,8 +179,13 @@ fn write_moments(writer: &mut dyn Write, optimizer: &Optimizer, owned: &Owned) -
     let moments = values.iter().map(|(name, values)| (name, vec![values.len()], values));
     let views = moments.chain(owned.iter().map(|(name, t)| (name, t.shape.clone(), &t.values)));
     let views = views.map(|(name, shape, values)| {
-        TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
+        TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name.as_str(), view))
     });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?;
+    let mined = negatives.map(|negatives| {
+        let shape = vec![negatives.examples.len() / negatives.count.max(1), negatives.count];
+        TensorView::new(Dtype::U32, shape, bytemuck::cast_slice(&negatives.examples))
+            .map(|view| (NEGATIVES, view))
+    });
+    let views = views.chain(mined).collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?;
     writer.write_all(&safetensors::serialize(views, None).map_err(std::io::Error::other)?)
 }

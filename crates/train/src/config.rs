@@ -8,6 +8,7 @@ use temper_encoder::fresh::FreshConfig;
 use temper_kernels::DeviceName;
 
 use crate::losses::LossConfig;
+use crate::mining::MineConfig;
 use crate::sets::{SetConfig, SetSampler};
 
 /// Everything that decides what a run computes.
@@ -37,6 +38,9 @@ pub struct Config {
     /// What is minimised.
     #[serde(default)]
     pub loss: LossConfig,
+    /// Hard negatives for pairs, mined anew while training; none are where the section is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mine: Option<MineConfig>,
     /// How it is minimised.
     #[serde(default)]
     pub train: TrainConfig,

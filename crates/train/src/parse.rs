@@ -6,6 +6,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::mining::MineConfig;
 use crate::sets;
 
 /// Keys that people know by other names, and what they are called here.
@@ -222,6 +223,7 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("`{name}` is {value}, expected 0 or more and below 1"));
         }
     }
+    config.mine.as_ref().map_or(Ok(()), MineConfig::check)?;
     config.loss.check()?;
     sets::check(config)
 }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::losses::Objective;
 use crate::memory;
+use crate::mining::MineConfig;
 use crate::prepare::{Prepared, TrainSet};
 
 /// Texts whose lengths are looked at; a sample is enough for a plan.
@@ -64,6 +65,9 @@ pub struct Plan {
     pub memory_estimate: u64,
     /// Bytes that are free now, where the system says.
     pub memory_available: Option<u64>,
+    /// Which negatives are mined, and when.
+    #[serde(default)]
+    pub mining: Option<String>,
     /// Prompts in use, `column: text`.
     pub prompts: Vec<String>,
     /// The model starts from random weights.
@@ -80,7 +84,9 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
         let (mean, longest, truncated) = lengths(set, encoder)?;
         tokens_per_example += share * mean;
         truncated_share += share * truncated;
-        tokens = tokens.max(longest.min(mean * 1.6) * examples_at_once(set, config) as f64);
+        let at_once = longest.min(mean * 1.6) * examples_at_once(set, config) as f64;
+        let most = set.config.loss.mini_batch_tokens.map_or(f64::INFINITY, |most| most as f64);
+        tokens = tokens.max(at_once.min(most));
     }
     let first = &prepared.sets[0];
     let several = prepared.sets.len() > 1;
@@ -110,6 +116,7 @@ pub fn plan(config: &Config, prepared: &Prepared, order: &StepOrder) -> Result<P
             tokens as usize,
         ),
         memory_available: memory::available(),
+        mining: config.mine.as_ref().map(|mine| mining(mine, order)),
         prompts: prompt_lines(prepared),
         from_scratch: config.model.fresh.is_some(),
     })
@@ -122,12 +129,12 @@ fn batch(set: &TrainSet, config: &Config) -> usize {
 
 fn examples_at_once(set: &TrainSet, config: &Config) -> usize {
     let batch = batch(set, config);
-    let columns = set.dataset.kind.columns();
+    let columns = set.kind.columns();
     set.config.loss.mini_batch_size.map_or(batch, |texts| batch.min(texts.div_ceil(columns)))
 }
 
 fn negatives_per_anchor(set: &TrainSet, config: &Config) -> Option<usize> {
-    set.loss.negatives_per_anchor(batch(set, config), set.dataset.kind)
+    set.loss.negatives_per_anchor(batch(set, config), set.kind)
 }
 
 /// One line a set, and one on how they take turns.
@@ -163,6 +170,12 @@ fn prompt_lines(prepared: &Prepared) -> Vec<String> {
     prepared.sets.iter().flat_map(of_set).collect()
 }
 
+fn mining(mine: &MineConfig, order: &StepOrder) -> String {
+    let steps: Vec<String> = order.minings().map(|step| step.to_string()).collect();
+    let plural = if mine.num_negatives == 1 { "" } else { "s" };
+    format!("{} negative{plural} of each anchor after steps {}", mine.num_negatives, steps.join(", "))
+}
+
 fn task_line((name, task): &(String, Task)) -> String {
     let name = if name.is_empty() { String::new() } else { format!("{name}, ") };
     format!("{name}{}: {}", task.name(), task.describe())
@@ -176,7 +189,9 @@ fn lengths(set: &TrainSet, encoder: &Encoder) -> Result<(f64, f64, f64), Error> 
         (0..examples.len()).step_by(step).map(|index| examples.get(index)).collect::<Result<_, _>>()?;
     let limit = encoder.contract.max_seq_length;
     let (mut totals, mut cut, mut texts) = (vec![0usize; sample.len()], 0usize, 0usize);
-    for column in 0..set.dataset.kind.columns() {
+    for column in 0..set.kind.columns() {
+        // Mined negatives are positives of others.
+        let column = if column < set.dataset.kind.columns() { column } else { 1 };
         let prompt = set.prompt(column);
         let column: Vec<&str> = sample.iter().map(|e| e.texts[column].as_str()).collect();
         let lengths = encoder.tokenizer().lengths(&column, prompt)?;
@@ -238,6 +253,9 @@ impl fmt::Display for Plan {
             0 => String::new(),
             lines => format!(" of {} sets", lines - 1),
         };
+        if let Some(mining) = &self.mining {
+            writeln!(f, "mine      {mining}")?;
+        }
         let streaming = if self.streaming { ", read from their files as they are needed" } else { "" };
         writeln!(f, "train     {} {}{of_sets}{held}{streaming}", self.train_examples, self.kind)?;
         for (at, line) in self.sets.iter().enumerate() {

@@ -51,6 +51,8 @@ pub struct TrainSet {
     pub config: SetConfig,
     /// The examples.
     pub dataset: Examples,
+    /// What they are to the loss: more than their own texts, where negatives are mined.
+    pub kind: Kind,
     /// What is minimised.
     pub loss: Loss,
     /// The encoder that the loss learns from beside the data: its guide or teacher.
@@ -204,8 +206,10 @@ fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Er
     } else {
         read(&set.train, &options)?.into()
     };
-    let set = TrainSet { config: set, dataset, loss, guide: None };
-    set.loss.accepts(set.dataset.kind).map_err(|problem| set.problem(problem))?;
+    let kind = config.mine.as_ref().map_or(Ok(dataset.kind), |mine| mine.kind(dataset.kind));
+    let mut set = TrainSet { kind: dataset.kind, config: set, dataset, loss, guide: None };
+    set.kind = kind.map_err(|problem| set.problem(problem))?;
+    set.loss.accepts(set.kind).map_err(|problem| set.problem(problem))?;
     Ok(set)
 }
 

@@ -1,7 +1,8 @@
 //! The training loop: one function that reads from top to bottom, and the steps it is made of.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 use temper_data::random;
@@ -17,14 +18,18 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::details;
 use crate::error::Error;
-use crate::judging::{prompts_of, score_name};
+use crate::judging::{prompts, prompts_of, score_name};
 use crate::learner::{Learner, Trained};
 use crate::losses::{LossInput, Objective, Owned};
 use crate::memory;
+use crate::mining::{Mining, Negatives};
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::schedule::Schedule;
+
+/// Between two words on how far a mining is.
+const TELL_MINING: Duration = Duration::from_secs(1);
 
 /// A run that is ready to start or to go on.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub struct Job {
     pub folder: RunFolder,
     /// The state to go on from; the default one for a new run.
     pub state: State,
+    /// The negatives that the state was trained with, if they were mined.
+    pub negatives: Option<Negatives>,
     /// Keeps other processes from writing to the run, and tells them that it is alive.
     pub claim: Claim,
 }
@@ -77,6 +84,8 @@ struct Loop<'a> {
     learner: Learner,
     schedule: Schedule,
     state: State,
+    /// Those mined last.
+    negatives: Option<Arc<Negatives>>,
     sink: Sink,
     observe: &'a mut dyn FnMut(&Event),
     saved_at: Option<u64>,
@@ -128,6 +137,7 @@ impl<'a> Loop<'a> {
             learner: Learner::new(trained, optimizer),
             schedule: Schedule::new(&job.config.train, order.total_steps()),
             state: job.state.clone(),
+            negatives: job.negatives.clone().map(Arc::new),
             sink: Sink::resume(&job.folder, step)?,
             observe,
             saved_at: (step > 0).then_some(step),
@@ -146,13 +156,31 @@ impl<'a> Loop<'a> {
         if self.out_of_patience() {
             return Ok(Outcome::EarlyStopped);
         }
-        if control.stopped_by().is_some() {
-            self.save_now("interrupted")?;
-            return Ok(Outcome::Interrupted);
+        loop {
+            if self.state.step < self.total() {
+                self.mine(control)?;
+            }
+            if control.stopped_by().is_some() {
+                self.save_now("interrupted")?;
+                return Ok(Outcome::Interrupted);
+            }
+            if self.state.step == self.total() {
+                self.save_now("end")?;
+                return Ok(Outcome::Completed);
+            }
+            if let Some(outcome) = self.stretch(control)? {
+                return Ok(outcome);
+            }
         }
-        let (order, prepared) = (self.order, &self.job.prepared);
+    }
+
+    /// The steps until negatives are mined next, or to the end; how the run ended, if it did before.
+    fn stretch(&mut self, control: &Control) -> Result<Option<Outcome>, Error> {
+        let (order, prepared, negatives) = (self.order, &self.job.prepared, self.negatives.clone());
+        let first = self.state.step;
+        let end = order.minings().find(|step| *step > first).unwrap_or(self.total());
         std::thread::scope(|scope| {
-            for step in order.prefetch(scope, prepared, self.state.step) {
+            for step in order.prefetch(scope, prepared, negatives.as_deref(), first..end) {
                 self.step(&step?)?;
                 if self.log_due() {
                     self.log()?;
@@ -167,16 +195,49 @@ impl<'a> Loop<'a> {
                     self.save_now("asked for")?;
                 }
                 if self.out_of_patience() {
-                    return Ok(Outcome::EarlyStopped);
+                    return Ok(Some(Outcome::EarlyStopped));
                 }
                 if control.stopped_by().is_some() {
                     self.save_now("interrupted")?;
-                    return Ok(Outcome::Interrupted);
+                    return Ok(Some(Outcome::Interrupted));
                 }
             }
-            self.save_now("end")?;
-            Ok(Outcome::Completed)
+            Ok(None)
         })
+    }
+
+    /// New negatives, where it is time for them, or where those of the checkpoint were of other data.
+    fn mine(&mut self, control: &Control) -> Result<(), Error> {
+        let (job, step) = (self.job, self.state.step);
+        let Some(config) = &job.config.mine else { return Ok(()) };
+        if self.negatives.is_some() && !self.order.minings().any(|mining| mining == step) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let encoder = self.encoder();
+        let (prompts, seed) = (prompts(&job.config), job.config.seed);
+        let mining = Mining { config, examples: &job.prepared.sets[0].dataset, prompts, seed, step };
+        let mut told: Option<Instant> = None;
+        let mined = mining.run(&encoder, &mut |done, total| {
+            if told.is_none_or(|at| at.elapsed() > TELL_MINING) {
+                told = Some(Instant::now());
+                (self.observe)(&Event::Mining { step, done, total });
+            }
+            control.stopped_by().is_none()
+        })?;
+        self.clock.since += started.elapsed(); // rates are those of training
+        let Some((negatives, tally)) = mined else { return Ok(()) };
+        self.negatives = Some(Arc::new(negatives));
+        self.emit(Event::Mined {
+            step,
+            epoch: self.order.epoch_at(step),
+            anchors: tally.anchors,
+            negatives: config.num_negatives,
+            short: tally.short,
+            rejected: tally.rejected_by_rule(),
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(())
     }
 
     fn emit(&mut self, event: Event) {
@@ -441,7 +502,8 @@ impl<'a> Loop<'a> {
         self.sync();
         let (trained, optimizer) = self.learner.caught_up();
         let encoder = self.job.prepared.encoder.with_network(trained.network);
-        checkpoint::save(&folder.checkpoint(step), &encoder, &trained.owned, optimizer, &self.state)?;
+        let (path, negatives) = (folder.checkpoint(step), self.negatives.as_deref());
+        checkpoint::save(&path, &encoder, &trained.owned, optimizer, negatives, &self.state)?;
         let index = folder.index()?.after_save(step, best, self.job.config.train.save_total_limit);
         folder.write_index(&index)?;
         folder.prune(&index)?;

@@ -114,6 +114,11 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
             None => Ok(()),
         };
     }
+    if config.mine.is_some() {
+        return Err("`[mine]` and `[[sets]]` exclude each other; mine the negatives of a set with `temper mine`, whose \
+                    output trains as it is"
+            .to_owned());
+    }
     let of_one_set = [
         ("data.train", "train", !config.data.train.is_empty()),
         ("[loss]", "loss", config.loss != LossConfig::default()),
@@ -193,6 +198,7 @@ mod tests {
             ),
             ("[prompts]", "[data]\ntrain = [\"c\"]\n[prompts]", "`data.train` and `[[sets]]` exclude"),
             ("[prompts]", "[loss]\nscale = 3.0\n[prompts]", "`[loss]` and `[[sets]]` exclude"),
+            ("[prompts]", "[mine]\n[prompts]", "`[mine]` and `[[sets]]` exclude each other"),
             ("[prompts]", "[train]\nmulti_dataset_temperature = 2.0\n[prompts]", "means nothing without"),
             (
                 "[prompts]",

@@ -10,6 +10,7 @@ use temper_runs::{Base, DataFile, RunFolder, RunManifest, Which, default_root, p
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::error::Error;
+use crate::mining::Negatives;
 use crate::parse::{parse, to_toml};
 use crate::prepare::{Prepared, prepare};
 use crate::run::Job;
@@ -49,7 +50,7 @@ pub(crate) fn create_prepared(
     let claim = folder.claim()?;
     let state = fresh_state(&config, &prepared)?;
     write_papers(&folder, &config, &prepared, &state, argv)?;
-    Ok(Job { config, prepared, folder, state, claim })
+    Ok(Job { config, prepared, folder, state, negatives: None, claim })
 }
 
 /// The run's own config names the commit that it began from, whatever the hub's branch becomes.
@@ -85,6 +86,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
     if let Some(checkpoint) = model.as_deref().and_then(Path::parent) {
         prepared.owned = checkpoint::read_owned(checkpoint, prepared.owned)?;
     }
+    let negatives = negatives(model.as_deref(), &config, &prepared, &state)?;
     check_data(&prepared.files, &manifest, allowed)?;
     let base = check_base(&prepared, model.is_none(), &manifest, allowed)?;
     check_length(&config, &prepared, state.step)?;
@@ -108,7 +110,23 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
         RunManifest { argv: argv.to_vec(), ..now }.write(&folder.manifest_path())?;
     }
     write_config(&folder, &config)?;
-    Ok(Job { config, prepared, folder, state, claim })
+    Ok(Job { config, prepared, folder, state, negatives, claim })
+}
+
+/// The negatives that the checkpoint was trained with, while they are those of this config and these data.
+fn negatives(
+    model: Option<&Path>,
+    config: &Config,
+    prepared: &Prepared,
+    state: &State,
+) -> Result<Option<Negatives>, Error> {
+    let (Some(checkpoint), Some(mine)) = (model.and_then(Path::parent), &config.mine) else {
+        return Ok(None);
+    };
+    let negatives = checkpoint::read_negatives(checkpoint)?;
+    let expected = prepared.sets[0].dataset.len() * mine.num_negatives;
+    let fits = |n: &Negatives| n.count == mine.num_negatives && n.examples.len() == expected;
+    Ok(negatives.filter(|negatives| state.data_hashes == hashes(prepared) && fits(negatives)))
 }
 
 /// The run and the checkpoint asked for, if one was.

@@ -162,6 +162,16 @@ impl Board {
             Event::WorstQueries { step, set, queries } => {
                 self.worst.insert(set.clone(), (*step, queries.clone()));
             }
+            Event::Mining { step, done: 0, .. } => {
+                self.tell(time, *step, Kind::Course, "mining negatives".to_owned());
+            }
+            Event::Mining { .. } => {}
+            Event::Mined { step, anchors, negatives, short, elapsed_seconds, .. } => {
+                let short = if *short > 0 { format!(", {short} of them short") } else { String::new() };
+                let text =
+                    format!("mined {negatives} for {anchors} anchors{short}  [{elapsed_seconds:.1} s]");
+                self.tell(time, *step, Kind::Course, text);
+            }
             Event::Saved { step, reason, .. } => {
                 let text = format!("saved a checkpoint ({reason})");
                 self.tell(time, *step, Kind::Course, text);

@@ -12,7 +12,7 @@ use temper_vectors::{Prepared, standings};
 use super::Args;
 use crate::interrupt::Interrupt;
 use crate::model::Opened;
-use crate::scorer::PoolVectors;
+use crate::scorer::embed_pool;
 use crate::table::shorten;
 use crate::terminal::Terminal;
 
@@ -66,8 +66,8 @@ pub fn look(
     if !dataset.kind.has_positives() {
         return Ok(Seen { longest, tokens, ranked: None });
     }
-    let pool = Pool::new(dataset, []);
-    let vectors = PoolVectors::embed(&pool, opened, &args.prompts, &args.vectors, interrupt, terminal)?;
+    let pool = Pool::new(&dataset.examples, []);
+    let vectors = embed_pool(&pool, opened, &args.prompts, &args.vectors, interrupt, terminal)?;
     let look = Look {
         dataset,
         places: Places::of(dataset, &pool),

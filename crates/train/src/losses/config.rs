@@ -170,6 +170,9 @@ pub struct LossConfig {
     /// batch all the same (GradCache), in the memory of one pass and the time of one more forward pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mini_batch_size: Option<usize>,
+    /// Any loss: the same by tokens, which bounds memory where lengths differ; both together: whichever is reached first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mini_batch_tokens: Option<usize>,
     /// Other losses of the same batch, to be added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Term>,
@@ -338,8 +341,12 @@ impl LossConfig {
         {
             return Err(format!("[loss] {name} needs `{key}`: the MODEL that it learns from"));
         }
-        if self.mini_batch_size == Some(0) {
-            return Err("[loss] `mini_batch_size` is 0, expected at least 1".to_owned());
+        for (key, value) in
+            [("mini_batch_size", self.mini_batch_size), ("mini_batch_tokens", self.mini_batch_tokens)]
+        {
+            if value == Some(0) {
+                return Err(format!("[loss] `{key}` is 0, expected at least 1"));
+            }
         }
         self.check_directions()?;
         self.check_owned()?;
@@ -364,10 +371,11 @@ impl LossConfig {
                 return Err(format!("[loss] a `weight` in `also` is {}, expected 0 or more", term.weight));
             }
             let of_all = &term.loss;
-            if !of_all.also.is_empty() || of_all.mini_batch_size.is_some() || of_all.adaptive_layers.is_some()
-            {
+            let in_parts = of_all.mini_batch_size.or(of_all.mini_batch_tokens).is_some();
+            if !of_all.also.is_empty() || in_parts || of_all.adaptive_layers.is_some() {
                 return Err(
-                    "[loss] `also`, `mini_batch_size` and `adaptive_layers` belong to the outer loss only"
+                    "[loss] `also`, `mini_batch_size`, `mini_batch_tokens` and `adaptive_layers` belong to \
+                            the outer loss only"
                         .to_owned(),
                 );
             }
@@ -740,6 +748,7 @@ mod tests {
             ("name = \"gist\"", "needs `guide`"),
             ("name = \"margin_mse\"", "needs `teacher`"),
             ("mini_batch_size = 0", "at least 1"),
+            ("mini_batch_tokens = 0", "`mini_batch_tokens` is 0"),
             ("n_dims_per_step = 2", "give those too"),
             ("name = \"softmax\"\nfeatures = [\"product\", \"product\"]", "each once"),
             ("name = \"contrastive_tension\"\npos_neg_ratio = 1", "2 or more"),
