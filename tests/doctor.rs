@@ -52,6 +52,10 @@ fn with_a_model_the_doctor_sees_pairs_that_do_not_fit() {
     let findings = report["findings"].as_array().unwrap();
     let weak = findings.iter().any(|f| f["check"] == "weak_positive" && f["place"] == "train.jsonl:21");
     assert!(weak && report["false_negative_in_batch"].as_f64().unwrap() > 0.0, "{report}");
+    let without: Value =
+        serde_json::from_str(&place.ok(&[&args[..], &["--leave-out", "weak_positive"]].concat())).unwrap();
+    assert!(without["kept"].as_u64().unwrap() < report["kept"].as_u64().unwrap());
+    assert!(place.refused(&["data", "doctor", "x.jsonl", "--leave-out", "weak"]).contains("weak_positive"));
     assert!(
         place
             .refused(&["data", "doctor", "train.jsonl", "--model", &model, "--rank", "0"])
@@ -96,6 +100,7 @@ fn the_page_holds_every_finding_and_nothing_from_outside() {
     }
     assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"), "{page}");
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("default-src 'none'"));
+    assert_eq!(page.matches("not looked for without --eval").count(), 2);
     assert!(page.contains("positive: tokens; 0.00 % are cut off at 32") && page.contains("limit 0.5"));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let findings = report["findings"].as_array().unwrap();
@@ -112,4 +117,112 @@ fn the_page_holds_every_finding_and_nothing_from_outside() {
     let nowhere = place.run(&["data", "doctor", "train.jsonl", "--html", "no/page.html"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(String::from_utf8(nowhere.stderr).unwrap().contains("no/page.html"));
+}
+
+#[test]
+fn every_check_can_be_limited() {
+    let place = Place::new();
+    let model = crate::place::model("bert-mean-norm");
+    let long =
+        "how to oil a very dirty bicycle chain in winter without making a mess of the floor, and of the wall";
+    let filler = |at: usize| {
+        let about =
+            ["the chain of my bicycle", "a good shop in this town", "the rear wheel and its tyre"][at % 3];
+        let asked =
+            ["how do I find", "where can we put", "why should they clean", "what is wrong with"][at % 4];
+        [format!("{asked} {about} number {at}?"), format!("it is answer {at} that tells about {about}")]
+    };
+    let row = |texts: [&str; 3]| {
+        format!("{}\n", serde_json::json!({"anchor": texts[0], "positive": texts[1], "negative": texts[2]}))
+    };
+    let mut triplets: String = (0..60)
+        .map(|at| {
+            let [a, b] = filler(at);
+            row([&a, &b, &format!("no {at}")])
+        })
+        .collect();
+    let german = "Wie reinige ich die Kette meines Fahrrads, ohne den Boden schmutzig zu machen?";
+    let nearly = "with oil, and a rag that is clean";
+    for texts in [
+        [long, nearly, "no 1"],
+        [&long.to_uppercase(), &nearly.replace(',', ""), "No 1!"],
+        ["a twin", "of this", "no 3"],
+        ["a twin", "of this", "no 3"],
+        ["this is judged", "by somebody", "no 4"],
+        ["a twin", "not at all", "of this"],
+        ["the same", "the same", "no 5"],
+        [german, "with a rag", "no 6"],
+        ["как чистить", "with a rag", "no 7"],
+        ["?", "nothing is asked", "no 8"],
+    ] {
+        triplets.push_str(&row(texts));
+    }
+    place.write("triplets.jsonl", triplets);
+    let nearly = [&long.replace(", and", " and"), "With oil and a rag that is clean.", "nothing"];
+    place.write("judged.jsonl", row(["this is judged", "otherwise", "none"]) + &row(nearly));
+    let labelled = |texts: [&str; 2], label: usize| {
+        format!("{}\n", serde_json::json!({"sentence1": texts[0], "sentence2": texts[1], "label": label}))
+    };
+    let mut pairs: String = (0..60)
+        .map(|at| {
+            let [a, b] = filler(at);
+            labelled([&a, &b], at % 2)
+        })
+        .collect();
+    pairs.push_str(&labelled([long, "clean it"], 0));
+    pairs.push_str(&labelled(["Clean it!", &long.to_uppercase()], 1));
+    pairs.push_str(&labelled(["alone", "and rare"], 2));
+    place.write("pairs.jsonl", pairs);
+
+    let triplets =
+        ["triplets.jsonl", "--eval", "judged.jsonl", "--model", &model, "--no-cache", "--rank", "20"];
+    let of_triplets = [
+        "duplicate",
+        "near_duplicate",
+        "leak",
+        "near_leak",
+        "contradiction",
+        "same_text",
+        "shared_positive",
+        "length",
+        "script",
+        "language",
+        "truncated",
+        "false_negative",
+        "weak_positive",
+    ];
+    let checks = of_triplets.map(|check| (check, &triplets[..]));
+    let of_pairs = ["near_contradiction", "rare_label"].map(|check| (check, &["pairs.jsonl"][..]));
+    for (check, files) in checks.into_iter().chain(of_pairs) {
+        let args = [&["data", "doctor"], files, &["--limits", "limits.toml", "--json"]].concat();
+        place.write("limits.toml", format!("{check} = 1.0\n"));
+        let report: Value = serde_json::from_str(&place.ok(&args)).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        assert_eq!(checks.len(), 15, "one of them is not tested here");
+        let found = checks.iter().find(|found| found["check"] == check).unwrap();
+        assert!(found["examples"].as_u64().unwrap() > 0, "{check}: {found}");
+        let line = report["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == check);
+        assert!(line.unwrap()["place"].as_str().unwrap().starts_with(files[0]));
+        place.write("limits.toml", format!("{check} = 0.0\n"));
+        let gated = place.run(&args);
+        let errors = String::from_utf8(gated.stderr).unwrap();
+        assert_eq!(gated.status.code(), Some(1), "{check}: {errors}");
+        assert!(errors.contains(&format!("above the limits: {check}: ")), "{errors}");
+    }
+}
+
+/// A named pipe is a file whose reading has no end: whoever opens it for writing knows that it is being read.
+#[test]
+fn ctrl_c_ends_it_with_130_and_leaves_nothing_behind() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe.jsonl")).status().unwrap();
+    assert!(made.success());
+    let mut command = place.command(&["data", "doctor", "pipe.jsonl", "--html", "page.html"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pipe = std::fs::OpenOptions::new().write(true).open(place.path("pipe.jsonl")).unwrap();
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(pipe);
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1);
 }

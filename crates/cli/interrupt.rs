@@ -64,8 +64,13 @@ impl Interrupt {
         if self.0.load(Ordering::Relaxed) { Err(Quit(130).into()) } else { Ok(()) }
     }
 
-    /// From now on the first Ctrl-C ends the process at once: nothing is being written any more.
+    /// From now on the first Ctrl-C ends the process at once: nothing is being written any more, or not yet.
     pub fn no_longer_wait(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a first Ctrl-C is noted again.
+    pub fn wait_again(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }

@@ -29,7 +29,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     Inspect(inspect::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Split(split::Args),
     Convert(convert::Args),
 }

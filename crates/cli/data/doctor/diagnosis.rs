@@ -4,17 +4,28 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use temper_data::Dataset;
-use temper_data::doctor::{Check, Finding};
+use temper_data::doctor::{Check, Finding, Needs, label_counts, shared_positive_in_batch};
 
+use super::Args;
 use super::seen::Seen;
+
+/// Labels whose examples are told.
+const SHOWN_LABELS: usize = 10;
 
 /// A data set and what is wrong with it.
 pub struct Diagnosis {
     pub dataset: Dataset,
+    /// Whether there was evaluation data to look at.
+    pub has_evaluation: bool,
     /// What a model showed.
     pub seen: Option<Seen>,
     /// Examples of a training batch.
     pub batch_size: usize,
+    /// The share of the anchors that meet their positive in a batch as that of another anchor; none without
+    /// positives.
+    pub shared_positive_in_batch: Option<f64>,
+    /// Checks whose examples are left out beside those that always are.
+    leave_out: Vec<Check>,
     /// By check, then by example.
     findings: Vec<Finding>,
     /// Examples with a finding of each check, each once, in the order of [`Check::ALL`].
@@ -22,9 +33,20 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    pub fn new(dataset: Dataset, mut findings: Vec<Finding>, seen: Option<Seen>, batch_size: usize) -> Self {
+    pub fn new(dataset: Dataset, mut findings: Vec<Finding>, seen: Option<Seen>, args: &Args) -> Self {
         findings.sort_by_key(|finding| (finding.check, finding.example));
-        let mut diagnosis = Self { dataset, seen, batch_size, findings, examples: Vec::new() };
+        let (has_evaluation, batch_size) = (!args.eval.is_empty(), args.batch_size);
+        let has_positives = dataset.kind.has_positives();
+        let mut diagnosis = Self {
+            shared_positive_in_batch: has_positives.then(|| shared_positive_in_batch(&dataset, batch_size)),
+            dataset,
+            has_evaluation,
+            seen,
+            batch_size,
+            leave_out: args.leave_out.clone(),
+            findings,
+            examples: Vec::new(),
+        };
         let count = |check| diagnosis.of(check).chunk_by(|a, b| a.example == b.example).count();
         diagnosis.examples = Check::ALL.map(count).to_vec();
         diagnosis
@@ -40,6 +62,15 @@ impl Diagnosis {
         let start = self.findings.partition_point(|finding| finding.check < check);
         let count = self.findings[start..].partition_point(|finding| finding.check == check);
         &self.findings[start..start + count]
+    }
+
+    /// Whether there was what this check looks at.
+    pub fn looked(&self, check: Check) -> bool {
+        match check.needs() {
+            Needs::Nothing => true,
+            Needs::Evaluation => self.has_evaluation,
+            Needs::Model => self.seen.is_some(),
+        }
     }
 
     /// How many examples have a finding of this check.
@@ -64,26 +95,46 @@ impl Diagnosis {
 
     /// What a batch of the chosen size meets, in words.
     pub fn rates(&self) -> Vec<String> {
-        let told = |share: f64, what: &str| {
-            format!("in a batch of {}, {:.2} % of the anchors meet {what}", self.batch_size, 100.0 * share)
+        let told = |share: Option<f64>, what: &str| {
+            let share = 100.0 * share.filter(|share| *share > 0.0)?;
+            Some(format!("in a batch of {}, {share:.2} % of the anchors meet {what}", self.batch_size))
         };
-        let closer = self.false_negative_in_batch();
-        closer.map(|share| told(share, "a text that is closer than their positive")).into_iter().collect()
+        let shared = told(self.shared_positive_in_batch, "their own positive as that of another anchor");
+        let closer = told(self.false_negative_in_batch(), "a text that is closer than their positive");
+        shared.into_iter().chain(closer).collect()
+    }
+
+    /// How many examples have each label, in words; none where there are no classes.
+    pub fn labels(&self) -> Option<String> {
+        let counts = label_counts(&self.dataset)?;
+        let total = self.dataset.len() as f64;
+        let told = |(label, count): &(String, usize)| {
+            format!("{label} has {count} ({:.1} %)", 100.0 * *count as f64 / total)
+        };
+        let mut shown: Vec<String> = counts.iter().map(told).collect();
+        if shown.len() > SHOWN_LABELS {
+            shown.truncate(SHOWN_LABELS);
+            shown.push("...".to_owned());
+        }
+        Some(format!("{} labels: {}", counts.len(), shown.join(", ")))
     }
 
     /// The examples with nothing that is better left out.
     pub fn kept(&self) -> Vec<usize> {
         let mut kept = vec![true; self.dataset.len()];
-        for finding in self.findings.iter().filter(|finding| finding.check.is_better_left_out()) {
+        for finding in self.findings.iter().filter(|finding| self.leaves_out(finding.check)) {
             kept[finding.example] = false;
         }
         (0..kept.len()).filter(|example| kept[*example]).collect()
     }
 
+    fn leaves_out(&self, check: Check) -> bool {
+        check.is_better_left_out() || self.leave_out.contains(&check)
+    }
+
     /// JSONL of the pairs that are better left out, as the dashboard writes them.
     pub fn exclusions(&self) -> String {
-        let wrong =
-            |finding: &&Finding| finding.check.is_better_left_out() && finding.check != Check::Duplicate;
+        let wrong = |finding: &&Finding| self.leaves_out(finding.check) && finding.check != Check::Duplicate;
         let examples: BTreeSet<usize> =
             self.findings.iter().filter(wrong).map(|finding| finding.example).collect();
         let texts = examples.into_iter().map(|index| &self.dataset.examples[index].texts);

@@ -8,9 +8,10 @@ mod report;
 mod seen;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use temper_data::Kind;
-use temper_data::doctor::diagnose;
+use temper_data::doctor::{Check, Finding, Step, diagnose};
+use temper_data::{Dataset, Kind};
 use temper_runs::write_atomic;
 
 use super::write;
@@ -30,6 +31,7 @@ use limits::Limits;
 /// that encoder, the base of a training say, also tells pairs that are probably wrong and other examples' texts that would
 /// be pushed away as negatives although they fit. Every finding names its file and line. With --limits the command ends
 /// with code 1 where there is more than a share, so that it can stand in front of a training.
+/// crates/data/DOCTOR.md says how each check works and how often it is right.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,9 +53,9 @@ pub struct Args {
     /// A text that scores above the positive less this could be a false negative
     #[arg(long, value_name = "SCORE", default_value = "0", requires = "model")]
     margin: f32,
-    /// A positive is weak when so many texts are closer
-    #[arg(long, value_name = "N", default_value = "50", requires = "model")]
-    rank: usize,
+    /// A positive is weak when so many texts are closer [default: 5 % of all positives, at least 10]
+    #[arg(long, value_name = "N", requires = "model")]
+    rank: Option<usize>,
     /// Examples of a training batch, for which the rate of false negatives is told
     #[arg(long, value_name = "N", default_value = "32")]
     batch_size: usize,
@@ -66,7 +68,10 @@ pub struct Args {
     /// Write a page with plots and findings, one file that needs no other
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write the examples that are better left in: without duplicates, leaks, contradictions and wrong pairs
+    /// Leave out examples with a finding of these checks too: `weak_positive` where wrong pairs are likely
+    #[arg(long, value_name = "CHECK,..", value_delimiter = ',', value_parser = check)]
+    leave_out: Vec<Check>,
+    /// Write the examples that are better left in: without duplicates, leaks, contradictions and what --leave-out says
     #[arg(long, value_name = "FILE")]
     cleaned: Option<PathBuf>,
     /// Write the pairs that are better left out, for data.exclude of a config (not duplicates, whose every copy that would
@@ -87,9 +92,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let limits = args.limits()?;
-    if args.rank == 0 {
+    if args.rank == Some(0) {
         return Err(BadInput::new("--rank is 0, expected 1 or more").into());
     }
+    let interrupt = Interrupt::listen()?;
+    interrupt.no_longer_wait();
     let dataset = args.input.read(terminal)?;
     if dataset.kind == Kind::Labelled {
         let problem =
@@ -100,8 +107,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let evaluation =
         if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
-    let interrupt = Interrupt::listen()?;
-    let mut findings = diagnose(&dataset, evaluation.as_ref());
+    let mut findings = find(&dataset, evaluation.as_ref(), terminal);
+    interrupt.wait_again();
     let seen = match &args.model {
         Some(model) => {
             let opened = args.reading.open(model, terminal)?;
@@ -110,7 +117,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         None => None,
     };
     interrupt.check()?;
-    let diagnosis = Diagnosis::new(dataset, findings, seen, args.batch_size);
+    let diagnosis = Diagnosis::new(dataset, findings, seen, args);
     args.write(&diagnosis, &limits)?;
     interrupt.no_longer_wait();
     if args.json {
@@ -124,6 +131,33 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     terminal.warn(format!("above the limits: {}", broken.join("; ")));
     Err(Quit(1).into())
+}
+
+/// What texts and labels show, with a bar, and the time of each step as a detail.
+fn find(dataset: &Dataset, evaluation: Option<&Dataset>, terminal: &Terminal) -> Vec<Finding> {
+    let bar = terminal.progress("", Some(dataset.len()));
+    let mut running: Option<(&str, Instant)> = None;
+    let mut finished = |next: &'static str| {
+        if running.is_none_or(|(what, _)| what != next)
+            && let Some((what, since)) = running.replace((next, Instant::now()))
+        {
+            terminal.detail(|| format!("{what}: {:.1} s", since.elapsed().as_secs_f64()));
+        }
+    };
+    let findings = diagnose(dataset, evaluation, &mut |step: Step| {
+        finished(step.what);
+        bar.set_message(step.what);
+        bar.set_length(step.total as u64);
+        bar.set_position(step.done as u64);
+    });
+    finished("");
+    bar.finish_and_clear();
+    findings
+}
+
+fn check(name: &str) -> Result<Check, String> {
+    let known = || format!("expected one of {}", Check::ALL.map(Check::name).join(", "));
+    Check::ALL.into_iter().find(|check| check.name() == name).ok_or_else(known)
 }
 
 impl Args {

@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
-use temper_data::doctor::{Check, Finding, place};
+use temper_data::doctor::{Check, Finding, Needs, label_counts, place};
 
 use super::diagnosis::Diagnosis;
 use super::limits::Limits;
 use super::plot::{self, Bar, histogram};
 use crate::table::shorten;
 
-/// Findings of one check that a browser can still show.
+/// Findings of one check that a browser can still show; beyond them the page says how many there are.
 const MOST_FINDINGS: usize = 10_000;
+/// Labels that a plot has room for.
+const MOST_LABELS: usize = 12;
 /// Letters of a text that are shown.
 const LONGEST_TEXT: usize = 2000;
 /// Nothing may be loaded or run, whatever the texts hold.
@@ -23,7 +25,11 @@ pub fn page(diagnosis: &Diagnosis, limits: &Limits) -> String {
     let files = dataset.files.iter().map(|file| escape(&file.path.display().to_string()));
     let files = files.collect::<Vec<_>>().join(", ");
     let (examples, kind, kept) = (dataset.len(), dataset.kind.name(), diagnosis.kept().len());
-    let rates = diagnosis.rates().into_iter().map(|rate| format!("<p>{}</p>", escape(&rate)));
+    let rates = diagnosis
+        .labels()
+        .into_iter()
+        .chain(diagnosis.rates())
+        .map(|rate| format!("<p>{}</p>", escape(&rate)));
     let rates = rates.collect::<String>();
     let (checks, plots, findings) = (checks(diagnosis, limits), plots(diagnosis), findings(diagnosis));
     format!(
@@ -39,13 +45,18 @@ pub fn page(diagnosis: &Diagnosis, limits: &Limits) -> String {
 
 fn checks(diagnosis: &Diagnosis, limits: &Limits) -> String {
     let row = |check: Check| {
+        let (name, meaning) = (check.name(), escape(check.meaning()));
+        if !diagnosis.looked(check) {
+            let needs = if check.needs() == Needs::Model { "--model" } else { "--eval" };
+            return format!(
+                "<tr class=\"soft\"><td>{name}<td>{meaning}<td colspan=\"4\">not looked for without {needs}</tr>\n"
+            );
+        }
         let (share, limit) = (diagnosis.share(check), limits.of(check));
         let over = if limit.is_some_and(|limit| share > limit) { " over" } else { "" };
         format!(
-            "<tr><td>{}<td class=\"soft\">{}<td class=\"number\">{}<td class=\"number{over}\">{:.2} %\
+            "<tr><td>{name}<td class=\"soft\">{meaning}<td class=\"number\">{}<td class=\"number{over}\">{:.2} %\
              <td>{}<td class=\"number\">{}</tr>\n",
-            check.name(),
-            escape(check.meaning()),
             diagnosis.examples(check),
             100.0 * share,
             plot::share(share, limit),
@@ -67,11 +78,9 @@ fn plots(diagnosis: &Diagnosis) -> String {
         let letters: Vec<usize> = letters.collect();
         figure(&mut plots, &format!("{role}: characters"), &plot::lengths(&letters, None));
         if let Some(seen) = &diagnosis.seen {
-            let tokens = &seen.tokens[column];
-            let long = tokens.iter().filter(|tokens| **tokens > seen.longest).count();
-            let share = 100.0 * long as f64 / tokens.len().max(1) as f64;
+            let share = 100.0 * seen.truncated(column);
             let title = format!("{role}: tokens; {share:.2} % are cut off at {}", seen.longest);
-            figure(&mut plots, &title, &plot::lengths(tokens, Some(seen.longest)));
+            figure(&mut plots, &title, &plot::lengths(&seen.tokens[column], Some(seen.longest)));
         }
     }
     if let Some(ranked) = diagnosis.seen.as_ref().and_then(|seen| seen.ranked.as_ref()) {
@@ -80,10 +89,18 @@ fn plots(diagnosis: &Diagnosis) -> String {
         figure(&mut plots, "score of the positive", &plot::scores(&ranked.scores));
     }
     let labels: Vec<f32> = dataset.examples.iter().filter_map(|example| example.label).collect();
+    let classes = label_counts(dataset).map(|counts| plot::classes(&largest(counts)));
     if !labels.is_empty() {
-        figure(&mut plots, "label", &plot::scores(&labels));
+        figure(&mut plots, "label", &classes.unwrap_or_else(|| plot::scores(&labels)));
     }
     plots
+}
+
+/// The labels with the most examples; their names go into the plot, so they are made safe and short.
+fn largest(mut counts: Vec<(String, usize)>) -> Vec<(String, usize)> {
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.truncate(MOST_LABELS);
+    counts.into_iter().map(|(label, count)| (escape(&shorten(&label, 14)), count)).collect()
 }
 
 fn figure(page: &mut String, title: &str, bars: &[Bar]) {
@@ -118,7 +135,7 @@ fn item(page: &mut String, diagnosis: &Diagnosis, finding: &Finding) {
         let text = escape(&shorten(text, LONGEST_TEXT));
         let _ = write!(page, "<dt>{role}<dd dir=\"auto\">{text}");
     }
-    if let Some(label) = example.label {
+    if let Some(label) = dataset.shown_label(finding.example).map(|label| escape(&label)) {
         let _ = write!(page, "<dt>label<dd>{label}");
     }
     page.push_str("</dl></li>\n");

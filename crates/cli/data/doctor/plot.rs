@@ -62,6 +62,11 @@ pub fn ranks(ranks: &[usize], weak: usize) -> Vec<Bar> {
     edges.iter().zip(counts).map(|(edge, count)| bar(format!("≤{edge}"), count, *edge > weak)).collect()
 }
 
+/// A bar for each label.
+pub fn classes(counts: &[(String, usize)]) -> Vec<Bar> {
+    counts.iter().map(|(label, count)| bar(label.clone(), *count, false)).collect()
+}
+
 /// Scores in up to twenty equal steps.
 pub fn scores(scores: &[f32]) -> Vec<Bar> {
     let finite = || scores.iter().copied().filter(|score| score.is_finite()).map(f64::from);
@@ -81,7 +86,7 @@ fn bar(label: String, count: usize, bad: bool) -> Bar {
     Bar { label, count, bad }
 }
 
-/// A histogram; `label`s are plain text of this program, and are not escaped.
+/// A histogram.
 pub fn histogram(bars: &[Bar]) -> String {
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1) as f64;
     let step = WIDTH / bars.len().max(1) as f64;

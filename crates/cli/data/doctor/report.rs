@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use temper_data::Kind;
-use temper_data::doctor::{Check, Finding, place};
+use temper_data::doctor::{Check, Finding, label_counts, place};
+use temper_data::{Dataset, Kind};
 
 use super::diagnosis::Diagnosis;
 use crate::table::{shorten, table};
@@ -18,7 +18,12 @@ pub struct Json<'a> {
     kind: Kind,
     checks: Vec<Value>,
     batch_size: usize,
+    shared_positive_in_batch: Option<f64>,
     false_negative_in_batch: Option<f64>,
+    /// Share of the texts of each column that the model cuts off.
+    truncated_texts: Option<Value>,
+    /// How many examples have each label, where labels are classes.
+    labels: Option<Vec<(String, usize)>>,
     kept: usize,
     findings: Findings<'a>,
 }
@@ -31,21 +36,29 @@ struct Told<'a> {
     place: String,
     why: &'a str,
     texts: &'a [String],
-    label: Option<f32>,
+    label: Option<Value>,
 }
 
 /// For machines.
 pub fn json(diagnosis: &Diagnosis) -> Json<'_> {
     let check = |check: Check| {
         let (examples, share) = (diagnosis.examples(check), diagnosis.share(check));
-        json!({"check": check, "examples": examples, "share": share, "meaning": check.meaning()})
+        let looked = diagnosis.looked(check);
+        json!({"check": check, "looked": looked, "examples": examples, "share": share, "meaning": check.meaning()})
     };
     Json {
         examples: diagnosis.dataset.len(),
         kind: diagnosis.dataset.kind,
         checks: Check::ALL.map(check).to_vec(),
         batch_size: diagnosis.batch_size,
+        shared_positive_in_batch: diagnosis.shared_positive_in_batch,
         false_negative_in_batch: diagnosis.false_negative_in_batch(),
+        truncated_texts: diagnosis.seen.as_ref().map(|seen| {
+            let roles = diagnosis.dataset.kind.roles();
+            let share = |(column, role)| (role, Value::from(seen.truncated(column)));
+            Value::Object(roles.into_iter().enumerate().map(share).collect())
+        }),
+        labels: label_counts(&diagnosis.dataset),
         kept: diagnosis.kept().len(),
         findings: Findings(diagnosis),
     }
@@ -60,15 +73,24 @@ impl Serialize for Findings<'_> {
                 place: place(&self.0.dataset, finding.example),
                 why: &finding.why,
                 texts: &example.texts,
-                label: example.label,
+                label: label(&self.0.dataset, finding.example),
             }
         }))
     }
 }
 
+/// A score as a number, a class by its name.
+fn label(dataset: &Dataset, example: usize) -> Option<Value> {
+    if dataset.kind.has_classes() {
+        return dataset.shown_label(example).map(Value::from);
+    }
+    dataset.examples[example].label.map(Value::from)
+}
+
 /// For people; of each check some findings.
 pub fn text(diagnosis: &Diagnosis, show: usize) -> String {
     let mut parts = vec![format!("{} {}", diagnosis.dataset.len(), diagnosis.dataset.kind.name())];
+    parts.extend(diagnosis.labels());
     if diagnosis.findings().is_empty() {
         parts.push("nothing was found".to_owned());
         return parts.join("\n");

@@ -22,6 +22,10 @@ const SHOWN: usize = 60;
 const TOGETHER: usize = 256;
 /// Texts whose tokens are counted together.
 const COUNTED: usize = 4096;
+/// Share of the positives that are closer from which one is weak, and how many that are at least; the rank of a wrong
+/// positive is any with the same probability, so 95 % of them are told.
+const WEAK: f64 = 0.05;
+const WEAK_AT_LEAST: usize = 10;
 
 /// What a model showed.
 pub struct Seen {
@@ -31,6 +35,14 @@ pub struct Seen {
     pub tokens: Vec<Vec<usize>>,
     /// Where the positives rank; none for scored pairs, which have no positives.
     pub ranked: Option<Ranked>,
+}
+
+impl Seen {
+    /// The share of a column's texts that are longer than the model takes.
+    pub fn truncated(&self, column: usize) -> f64 {
+        let tokens = &self.tokens[column];
+        tokens.iter().filter(|tokens| **tokens > self.longest).count() as f64 / tokens.len().max(1) as f64
+    }
 }
 
 /// Where positives stand among the positives of all examples; one number a pair, each pair once.
@@ -77,7 +89,8 @@ pub fn look(
         args,
     };
     let bar = terminal.progress("looking", Some(pool.anchors.len()));
-    let mut ranked = Ranked { weak: args.rank, ..Ranked::default() };
+    let weak = args.rank.unwrap_or(((WEAK * pool.texts.len() as f64) as usize).max(WEAK_AT_LEAST));
+    let mut ranked = Ranked { weak, ..Ranked::default() };
     for first in (0..pool.anchors.len()).step_by(TOGETHER) {
         interrupt.check()?;
         let anchors = first..(first + TOGETHER).min(pool.anchors.len());
@@ -183,7 +196,7 @@ impl Look<'_> {
                 ranked.scores.push(score);
                 ranked.in_batch += in_batch(rows as usize, self.dataset.len(), self.args.batch_size);
                 let Some(nearest) = nearest.filter(|_| texts > 0) else { continue };
-                let (check, closer) = if closer >= self.args.rank as u64 {
+                let (check, closer) = if closer >= ranked.weak as u64 {
                     (Check::WeakPositive, closer)
                 } else {
                     (Check::FalseNegative, texts)
