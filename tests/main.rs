@@ -28,6 +28,7 @@ mod mining;
 mod near_texts;
 mod own_negatives;
 mod place;
+mod ranking_forms;
 mod resume;
 mod runs;
 mod search;
