@@ -45,6 +45,53 @@ fn labelled_texts_are_told_divided_and_converted() {
 }
 
 #[test]
+fn the_doctor_looks_at_single_texts_by_their_classes() {
+    let place = Place::new();
+    let rows = [
+        "where is my card,card",
+        "where is my card,card",
+        "where is my card,fee",
+        "judged before,fee",
+        "x,fee",
+    ];
+    place.write("train.csv", format!("text,label\n{}\n", rows.join("\n")));
+    place.write("dev.csv", "text,label\njudged before,fee\n");
+    place.write("pairs.csv", "anchor,positive\njudged before,and answered\n");
+    let base = ["data", "doctor", "train.csv", "--eval", "dev.csv"];
+    let report =
+        place.ok(&[&base[..], &["--json", "--html", "page.html", "--cleaned", "clean.csv"]].concat());
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let found = report["findings"].as_array().unwrap().iter().map(|finding| {
+        let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+        [text("check"), text("place"), text("why")]
+    });
+    let expected = [
+        ["duplicate", "train.csv:3", "as train.csv:2"],
+        ["leak", "train.csv:5", "its text is in dev.csv:2"],
+        ["contradiction", "train.csv:4", "labelled fee, but card at train.csv:2"],
+        ["length", "train.csv:6", "its text has 1 letters"],
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let clean = std::fs::read_to_string(place.path("clean.csv")).unwrap();
+    assert_eq!(clean, "text,label\nwhere is my card,card\nx,fee\n");
+    assert!(place.ok(&base).contains("\"where is my card\""));
+    assert!(place.refused(&[&base[..], &["--exclusions", "wrong.jsonl"]].concat()).contains("writes pairs"));
+    // Files of other kinds share texts too.
+    let told = place.ok(&["data", "doctor", "pairs.csv", "--eval", "dev.csv"]);
+    assert!(told.contains("its anchor is in dev.csv:2"), "{told}");
+    place.ok(&[
+        "data",
+        "doctor",
+        "dev.csv",
+        "--eval",
+        "pairs.csv",
+        "--no-cache",
+        "--model",
+        &model("bert-mean-norm"),
+    ]);
+}
+
+#[test]
 fn classes_of_pairs_are_told_and_not_judged_by() {
     let place = Place::new();
     place.write("nli.csv", NLI);

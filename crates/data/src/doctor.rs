@@ -48,7 +48,7 @@ pub type Watch<'a> = &'a mut dyn FnMut(Step);
 /// Items between two steps that are told.
 const TOLD_EVERY: usize = 4096;
 
-/// Everything that texts and labels show, in the order of examples for each check. Examples have two texts or more.
+/// Everything that texts and labels show, in the order of examples for each check.
 ///
 /// Time grows as the texts do, and memory is 300 bytes or so an example beside the data, and what is found.
 pub fn diagnose(dataset: &Dataset, evaluation: Option<&Dataset>, watch: Watch<'_>) -> Vec<Finding> {

@@ -98,12 +98,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen()?;
     interrupt.no_longer_wait();
     let dataset = args.input.read(terminal)?;
-    if dataset.kind == Kind::Labelled {
-        let problem =
-            format!("`{}` holds labelled texts; the doctor looks at pairs", args.input.files[0].display());
-        return Err(BadInput::new(problem)
-            .hint("`temper data inspect` counts their classes and repetitions")
-            .into());
+    if dataset.kind == Kind::Labelled && args.exclusions.is_some() {
+        let file = args.input.files[0].display();
+        let problem = format!("`{file}` holds labelled texts, and --exclusions writes pairs");
+        return Err(BadInput::new(problem).hint("--cleaned FILE writes what is better left in").into());
     }
     let evaluation =
         if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };

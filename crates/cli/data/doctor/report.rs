@@ -115,7 +115,7 @@ fn some(diagnosis: &Diagnosis, check: Check, show: usize) -> String {
     let findings = diagnosis.of(check);
     let shown = findings.iter().take(show).map(|finding: &Finding| {
         let texts = &diagnosis.dataset.examples[finding.example].texts;
-        let texts = texts[..2].iter().map(|text| format!("{:?}", shorten(text, SHOWN)));
+        let texts = texts.iter().take(2).map(|text| format!("{:?}", shorten(text, SHOWN)));
         let texts = texts.collect::<Vec<_>>().join("  ");
         format!("  {}  {}\n    {texts}", place(&diagnosis.dataset, finding.example), finding.why)
     });

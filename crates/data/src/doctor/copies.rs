@@ -32,9 +32,10 @@ pub(super) fn contrary(dataset: &Dataset, earlier: usize, later: usize) -> Strin
 
 /// What makes two examples the same; a scored pair of texts says the same in both orders.
 fn identity(example: &Example, kind: Kind) -> (&str, &str, &[String]) {
-    let (a, b) = (example.texts[0].as_str(), example.texts[1].as_str());
+    let (first, others) = example.texts.split_at(example.texts.len().min(2));
+    let (a, b) = (first[0].as_str(), first.get(1).map_or("", String::as_str));
     let (a, b) = if kind == Kind::Scored && b < a { (b, a) } else { (a, b) };
-    (a, b, &example.texts[2..])
+    (a, b, others)
 }
 
 /// A text of the evaluation data.

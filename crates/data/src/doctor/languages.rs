@@ -32,7 +32,8 @@ const LETTERS: usize = 20;
 
 pub(super) fn find(dataset: &Dataset, findings: &mut Vec<Finding>, watch: Watch<'_>) {
     let roles = dataset.kind.roles();
-    for column in [0, 1] {
+    let columns = roles.len().min(2);
+    for (column, role) in roles.iter().enumerate().take(columns) {
         let texts = || dataset.examples.iter().map(|example| example.texts[column].as_str());
         let scripts: Vec<Option<Script>> = texts().map(script).collect();
         let Some(usual) = most(scripts.iter().copied().flatten(), MOST_SCRIPTS) else { continue };
@@ -42,12 +43,12 @@ pub(super) fn find(dataset: &Dataset, findings: &mut Vec<Finding>, watch: Watch<
                 watch(Step {
                     what: "languages",
                     done: column * dataset.len() + index,
-                    total: 2 * dataset.len(),
+                    total: columns * dataset.len(),
                 });
             }
             let Some(script) = *script else { continue };
             let mut add = |check, is: &str, others: &str| {
-                let why = format!("its {} is in {is}, the others in {others}", roles[column]);
+                let why = format!("its {role} is in {is}, the others in {others}");
                 findings.push(Finding { check, example: index, why });
             };
             if script != usual {

@@ -66,8 +66,9 @@ pub(super) fn find(
         };
         let known = &mut near[later][of as usize];
         if known.is_none() {
-            // The evaluation data may have no negatives.
-            let columns = if matches!(of, Of::Judged) { 2 } else { dataset.kind.columns() };
+            // The evaluation data may have no negatives, or texts without a second one.
+            let both = items[item].texts.len().min(items[other].texts.len());
+            let columns = if matches!(of, Of::Judged) { both.min(2) } else { dataset.kind.columns() };
             let share = rarity.share(items[item], items[other], dataset.kind, columns);
             let least = if matches!(of, Of::Contrary) { ALL_BUT_SAME } else { NEARLY };
             *known = share.filter(|share| *share >= least).map(|share| (other as u32, share as f32));
@@ -103,12 +104,12 @@ struct Rarity {
 impl Rarity {
     /// Counts an example; its words and pairs of words, of the first two texts: anchor and positive, or both sentences.
     fn add(&mut self, example: &Example) -> Vec<u64> {
-        let [a, b] = [0, 1].map(|column| words(&example.texts[column]));
+        let texts: Vec<Words> = example.texts.iter().take(2).map(|text| words(text)).collect();
         self.examples += 1;
-        for word in sorted([a.single, b.single].concat()) {
+        for word in sorted(texts.iter().flat_map(|words| words.single.clone()).collect()) {
             *self.with.entry(word).or_default() += 1;
         }
-        sorted([a.all, b.all].concat())
+        sorted(texts.into_iter().flat_map(|words| words.all).collect())
     }
 
     fn weight(&self, word: u64) -> f64 {
