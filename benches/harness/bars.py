@@ -73,6 +73,14 @@ BARS = {
         "peak MB, temper": "<= 1500",
         "lines that both have, of temper's": None,
     },
+    "tasks": {
+        finding: bar
+        for task in ("nli", "scifact", "banking77", "medquad")
+        for finding, bar in {
+            f"score, temper {task} - Trainer {task}": ">= -0.005",
+            f"seconds, temper {task} / Trainer {task}": "<= 1",
+        }.items()
+    },
     "threads": {
         "pairs/s, all threads / 1 thread": ">= 1.75",
         "texts/s, all threads / 1 thread": ">= 1.75",

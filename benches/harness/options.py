@@ -13,9 +13,9 @@ LAYOUT = {"pairs_train": "debian-packages/train.jsonl", "pairs_dev": "debian-pac
 
 # Rows of each file that are used; a number of None means all.
 FULL = {"pairs": 2000, "dev": None, "texts": None, "queries": None, "sts": None, "base_pairs": 256, "base_texts": 256,
-        "mined": None}
+        "mined": None, "tasks": 1500}
 QUICK = {"pairs": 64, "dev": 100, "texts": 100, "queries": 30, "sts": 100, "base_pairs": 8, "base_texts": 16,
-         "mined": 64}
+         "mined": 64, "tasks": 64}
 
 
 def parse(sections):
@@ -35,6 +35,7 @@ def parse(sections):
     parser.add_argument("--record", type=Path, metavar="F", help="keep the report here, not in benches/results")
     parser.add_argument("--temper", metavar="BIN", help="temper's binary; built when not given")
     parser.add_argument("--latency-bin", metavar="BIN", help="temper's latency bench; built when not given")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where `tasks` keeps measurements, to take none twice")
     options = parser.parse_args()
     options.only = options.only.split(",")
     if unknown := [name for name in options.only if name not in sections]:

@@ -8,7 +8,7 @@ For embedding the peers' time is that of `encode` alone, without imports and loa
 process, from start to written result. Peak memory is that of the process, for peers without the CUDA libraries that
 PyPI's torch maps on any machine. Tokens are real ones, without padding."""
 
-MEANS = ("accuracy@1", "nDCG@10")
+MEANS = ("accuracy@1", "nDCG@10", "score")
 
 
 def render(heading, facts, done):

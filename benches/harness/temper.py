@@ -44,9 +44,15 @@ class Temper:
 
     def scores(self, model, pairs, length, precision="f32"):
         """The judge of everyone's export."""
-        measured = self.run("eval", model, pairs, "--max-seq-length", length, "--json", *precision_flags(precision))
-        found = json.loads(measured.output)["scores"]
+        found = self.judge(model, pairs, length, precision)
         return {"accuracy@1": found["cosine_accuracy@1"], "nDCG@10": found["cosine_ndcg@10"]}
+
+    def judge(self, model, data, length, precision="f32"):
+        """Every score of the data's task; the dev part of a BEIR folder."""
+        split = ["--split", "dev"] if Path(data).is_dir() else []
+        measured = self.run("eval", model, data, *split, "--max-seq-length", length, "--json",
+                            *precision_flags(precision))
+        return json.loads(measured.output)["scores"]
 
     def startup(self, model, text, precision="f32"):
         measured = self.run("embed", model, "--text", text, *precision_flags(precision))

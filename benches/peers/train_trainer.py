@@ -39,7 +39,8 @@ def main():
         per_device_train_batch_size=recipe.batch, learning_rate=recipe.rate, weight_decay=0.0,
         warmup_steps=math.ceil(recipe.warmup * math.ceil(len(examples) / recipe.batch)), report_to="none",
         save_strategy="no", logging_strategy="no", eval_strategy="no", disable_tqdm=True, dataloader_pin_memory=False)
-    data = Dataset.from_dict({name: [row[name] for row in examples] for name in ("anchor", "positive")})
+    columns = [name for name in ("anchor", "positive", "negative") if name in examples[0]]
+    data = Dataset.from_dict({name: [row[name] for row in examples] for name in columns})
     loss = MultipleNegativesRankingLoss(model, scale=recipe.scale)
     SentenceTransformerTrainer(model=model, args=settings, train_dataset=data, loss=loss, callbacks=[clock]).train()
     peak = peak_mb()
