@@ -33,6 +33,7 @@ mod resume;
 mod runs;
 mod search;
 mod sets;
+mod teacher_scores;
 mod torch_files;
 
 /// A test file that is not listed above would never run.

@@ -15,13 +15,14 @@ pub fn parse(text: &str) -> Result<ColumnMap, String> {
             "label" | "score" => &mut map.label,
             "text" => &mut map.text,
             "class" => &mut map.class,
+            "scores" => &mut map.scores,
             "negative" => {
                 map.negatives.push(name.to_owned());
                 continue;
             }
             _ => {
                 return Err(format!(
-                    "unknown role `{role}`; there are anchor, positive, negative, label, text, class"
+                    "unknown role `{role}`; there are anchor, positive, negative, label, text, class, scores"
                 ));
             }
         };

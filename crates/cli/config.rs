@@ -44,7 +44,7 @@ enum Command {
 const MINIMAL: &str = "[model]\nbase = \"MODEL\"\n[data]\ntrain = [\"train.jsonl\"]\n";
 
 /// Keys that have no value until they are set: an example, and what holds until then
-const UNSET: [(&str, &str, &str); 34] = [
+const UNSET: [(&str, &str, &str); 35] = [
     ("runs", "\"runs\"", "$TEMPER_RUNS, else ./runs"),
     ("model.base", "\"MODEL\"", "model.fresh is the start"),
     ("model.revision", "\"main\"", "the hub's main branch; a run's config names its commit"),
@@ -63,6 +63,7 @@ const UNSET: [(&str, &str, &str); 34] = [
     ("data.columns.negatives", "[\"negative\"]", "recognised by the usual names"),
     ("data.columns.label", "\"score\"", "recognised by the usual names"),
     ("data.columns.text", "\"text\"", "recognised by the usual names"),
+    ("data.columns.scores", "\"scores\"", "the teacher of the loss gives them"),
     ("data.columns.class", "\"label\"", "recognised by the usual names"),
     ("prompts.anchor", "\"query: \"", "none"),
     ("prompts.positive", "\"passage: \"", "none"),

@@ -170,6 +170,7 @@ fn data_section(text: &mut String, args: &Args, dataset: &Dataset) -> std::fmt::
         ("positive", &columns.positive),
         ("label", &columns.label),
         ("class", &columns.class),
+        ("scores", &columns.scores),
     ];
     for (role, column) in roles {
         if let Some(column) = column {

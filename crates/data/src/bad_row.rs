@@ -86,6 +86,17 @@ pub enum Reason {
         /// The label as written.
         found: String,
     },
+    /// Scores that are not those of the texts.
+    #[error("{found} scores where there are {expected} texts beside the anchor: each needs one")]
+    ScoreCount {
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Scores in a row of several examples.
+    #[error("a row with scores has one positive; write a row for each")]
+    SeveralPositives,
     /// A class that is no word and no whole number.
     #[error("a class is a word or a whole number, not {found}")]
     NoClass {

@@ -31,6 +31,9 @@ pub struct ColumnMap {
     /// The class of a text or of a pair, a word or a whole number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// A teacher's scores of the positive and the negatives of each row: a list, as `temper mine --scores` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
 }
 
 /// Where the texts of a row stand.
@@ -64,6 +67,7 @@ impl LabelColumn {
 pub(crate) struct Mapping {
     pub(crate) texts: TextColumns,
     pub(crate) label: Option<LabelColumn>,
+    pub(crate) scores: Option<String>,
     pub(crate) ignored: Vec<String>,
 }
 
@@ -100,6 +104,7 @@ pub(crate) fn map_columns(path: &Path, columns: &[String], wanted: &ColumnMap) -
         }
     }
     mapping.label = label.or(mapping.label);
+    mapping.scores = wanted.scores.as_ref().map(named).transpose()?;
     if let TextColumns::One(_) = mapping.texts {
         let no_class = || Error::NoClass { path: path.to_owned(), columns: columns.to_vec() };
         let class =
@@ -120,7 +125,7 @@ fn find_named(path: &Path, columns: &[String], name: &String) -> Result<String, 
 impl ColumnMap {
     /// Every column that is named.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        let fields = [&self.anchor, &self.positive, &self.label, &self.text, &self.class];
+        let fields = [&self.anchor, &self.positive, &self.label, &self.text, &self.class, &self.scores];
         fields.into_iter().flatten().chain(&self.negatives)
     }
 
@@ -133,6 +138,9 @@ impl ColumnMap {
         if some(labels) > 0 && !self.negatives.is_empty() {
             return Err(Error::LabelAndNegatives);
         }
+        if self.scores.is_some() && (some(labels) > 0 || self.text.is_some()) {
+            return Err(Error::ScoresAndLabel);
+        }
         if self.text.is_some() && (some(pairs) > 0 || !self.negatives.is_empty()) {
             return Err(Error::TextAndPairs);
         }
@@ -144,12 +152,12 @@ impl Mapping {
     /// A text and the class with a usual name beside it, where there is one.
     pub(crate) fn of_text(text: String, columns: &[String]) -> Self {
         let label = recognise_class(columns).map(LabelColumn::Class);
-        Self { texts: TextColumns::One(text), label, ignored: Vec::new() }
+        Self { texts: TextColumns::One(text), label, scores: None, ignored: Vec::new() }
     }
 
     fn of(anchor: String, positive: String) -> Self {
         let texts = TextColumns::Named { anchor, positive, negatives: Vec::new() };
-        Self { texts, label: None, ignored: Vec::new() }
+        Self { texts, label: None, scores: None, ignored: Vec::new() }
     }
 
     fn uses(&self, column: &String) -> bool {
@@ -159,7 +167,9 @@ impl Mapping {
             }
             TextColumns::List(name) | TextColumns::One(name) => column == name,
         };
-        in_texts || self.label.as_ref().is_some_and(|label| label.name() == column)
+        in_texts
+            || self.scores.as_ref() == Some(column)
+            || self.label.as_ref().is_some_and(|label| label.name() == column)
     }
 
     /// The mapping in the words of a config; empty where one column lists all texts.
@@ -169,7 +179,7 @@ impl Mapping {
             Some(LabelColumn::Class(column)) => (None, Some(column.clone())),
             None => (None, None),
         };
-        let labels = ColumnMap { label, class, ..ColumnMap::default() };
+        let labels = ColumnMap { label, class, scores: self.scores.clone(), ..ColumnMap::default() };
         match &self.texts {
             TextColumns::Named { anchor, positive, negatives } => ColumnMap {
                 anchor: Some(anchor.clone()),
@@ -215,6 +225,7 @@ impl Mapping {
             let names: Vec<String> = negatives.iter().map(|name| format!("\"{name}\"")).collect();
             parts.push(format!("negatives <- {}", names.join(", ")));
         }
+        parts.extend(self.scores.as_ref().map(|scores| format!("scores <- \"{scores}\"")));
         match &self.label {
             Some(LabelColumn::Score(column)) => parts.push(format!("label <- \"{column}\"")),
             Some(LabelColumn::Class(column)) => parts.push(format!("class <- \"{column}\"")),

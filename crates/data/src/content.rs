@@ -143,13 +143,18 @@ impl FileContent {
         match row.cells.and_then(|cells| convert(&cells, &self.mapping, to.label_range)) {
             Ok(converted) => {
                 let origin = Origin { file: to.file, line };
+                let scores = converted.scores;
                 let label = converted.label.map(|label| match label {
                     Label::Score(score) => score,
                     Label::Class(name) => to.classes.add(name) as f32,
                 });
                 for (part, texts) in converted.texts.into_iter().take(to.limit - self.examples).enumerate() {
                     self.count(texts.len(), line);
-                    (to.keep)(Found { example: Example { texts, label, origin }, span, part })?;
+                    (to.keep)(Found {
+                        example: Example { texts, label, scores: scores.clone(), origin },
+                        span,
+                        part,
+                    })?;
                 }
             }
             Err(fault) => self.bad.push(fault.at(&self.path, line)),

@@ -12,6 +12,8 @@ pub(crate) struct Converted {
     /// The texts of each example; several where the row lists several positives.
     pub(crate) texts: Vec<Vec<String>>,
     pub(crate) label: Option<Label>,
+    /// A teacher's scores of all texts but the anchor.
+    pub(crate) scores: Vec<f32>,
 }
 
 /// What a row says of its texts.
@@ -32,7 +34,7 @@ pub(crate) fn convert(
         Some(LabelColumn::Class(column)) => Some(Label::Class(class(cells, column)?)),
         None => None,
     };
-    let texts = match &mapping.texts {
+    let texts: Vec<Vec<String>> = match &mapping.texts {
         TextColumns::List(column) => vec![listed(cells, column, label.is_some())?],
         TextColumns::One(column) => vec![vec![one_text(cells, column)?]],
         TextColumns::Named { anchor, positive, negatives } => {
@@ -47,7 +49,27 @@ pub(crate) fn convert(
             positives.into_iter().map(example).collect()
         }
     };
-    Ok(Converted { texts, label })
+    let scores = match &mapping.scores {
+        Some(column) if texts.len() > 1 => return Err(Fault::column(column, Reason::SeveralPositives)),
+        Some(column) => scores(cells, column, texts[0].len() - 1)?,
+        None => Vec::new(),
+    };
+    Ok(Converted { texts, label, scores })
+}
+
+/// A number for each text.
+fn scores(cells: &Cells, column: &str, expected: usize) -> Result<Vec<f32>, Fault> {
+    let Value::Array(values) = present(cells, column)? else {
+        return Err(wrong_type(column, "a list of numbers", &cells[column]));
+    };
+    let number = |value: &Value| match value.as_f64().map(|number| number as f32) {
+        Some(number) if number.is_finite() => Ok(number),
+        _ => Err(Fault::column(column, Reason::BadLabel { found: shown(value) })),
+    };
+    if values.len() != expected {
+        return Err(Fault::column(column, Reason::ScoreCount { expected, found: values.len() }));
+    }
+    values.iter().map(number).collect()
 }
 
 fn listed(cells: &Cells, column: &str, scored: bool) -> Result<Vec<String>, Fault> {
@@ -179,6 +201,27 @@ mod tests {
         for label in ["1", "\" 1.0 \"", "true", "1.0"] {
             let row = converted(&format!(r#"{{"text1": "a", "text2": "b", "label": {label}}}"#)).unwrap();
             assert_eq!(row.label, Some(Label::Score(1.0)), "{label}");
+        }
+    }
+
+    #[test]
+    fn a_teacher_scores_every_text_but_the_anchor() {
+        let cells = |json: &str| serde_json::from_str::<Cells>(json).unwrap();
+        let row = |scores: &str| {
+            cells(&format!(r#"{{"query": "q", "pos": ["p"], "neg": ["n", "m"], "s": {scores}}}"#))
+        };
+        let columns = ["query", "pos", "neg", "s"].map(str::to_owned);
+        let wanted = ColumnMap { scores: Some("s".into()), ..ColumnMap::default() };
+        let mapping = map_columns(Path::new("x"), &columns, &wanted).unwrap();
+        assert_eq!(convert(&row("[0.9, 0.5, -1]"), &mapping, None).unwrap().scores, [0.9, 0.5, -1.0]);
+        for (scores, problem) in [
+            ("[0.9, 0.5]", "2 scores where there are 3 texts beside the anchor"),
+            ("0.9", "expected a list of numbers, found a number"),
+            ("[0.9, 0.5, \"x\"]", "label `x` is not a finite number"),
+            ("[0.9, 0.5, 0.1], \"pos\": [\"p\", \"r\"]", "a row with scores has one positive"),
+        ] {
+            let fault = convert(&row(scores), &mapping, None).unwrap_err().at(Path::new("x"), 1).to_string();
+            assert!(fault.contains(problem), "{fault}");
         }
     }
 

@@ -32,6 +32,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A list in a format that has none.
+    #[error("`{}`: a teacher's scores are lists, which only JSONL holds; name the file .jsonl", path.display())]
+    ScoresNotWritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// A Parquet file under a build that leaves Parquet out.
     #[error("`{}`: this build cannot read Parquet; convert it to .jsonl, or build with the feature `parquet`", path.display())]
     ParquetLeftOut {
@@ -148,6 +154,12 @@ pub enum Error {
         "`[data.columns]` names both `label` and `class`; a row has a score or a class: remove one of them"
     )]
     LabelAndClass,
+    /// Both a teacher's scores and a label are mapped.
+    #[error(
+        "`[data.columns]` names `scores` beside a `label`, `class` or `text`; a teacher's scores are those of positive and \
+         negatives: remove them, or the others"
+    )]
+    ScoresAndLabel,
     /// Both one text and a pair are mapped.
     #[error(
         "`[data.columns]` names `text` beside `anchor`, `positive` or `negatives`; a labelled `text` has no others: \

@@ -33,6 +33,8 @@ pub struct Example {
     pub texts: Vec<String>,
     /// The score of a scored pair, or the class as an index into [`Dataset::classes`]; none for pairs and triplets.
     pub label: Option<f32>,
+    /// What a teacher gives the positive and each negative, where the data has it.
+    pub scores: Vec<f32>,
     /// Where it was read.
     pub origin: Origin,
 }
@@ -129,6 +131,14 @@ impl Kind {
     }
 }
 
+impl Example {
+    /// Leaves as many texts, and scores of them, as examples of this kind have.
+    pub(crate) fn fit(&mut self, kind: Kind) {
+        self.texts.truncate(kind.columns());
+        self.scores.truncate(kind.columns() - 1);
+    }
+}
+
 impl Dataset {
     /// Number of examples.
     pub fn len(&self) -> usize {
@@ -181,6 +191,7 @@ pub(crate) mod tests {
             .map(|(index, row)| Example {
                 texts: row.iter().map(|text| (*text).to_owned()).collect(),
                 label: None,
+                scores: Vec::new(),
                 origin: Origin { file: 0, line: index as u64 + 1 },
             })
             .collect();

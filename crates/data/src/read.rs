@@ -37,7 +37,7 @@ pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> 
     })?;
     let Summary { kind, column_names, files, skipped } = summarise(paths, contents, options)?;
     for example in &mut examples {
-        example.texts.truncate(kind.columns());
+        example.fit(kind);
     }
     let classes = classes.names();
     Ok(Dataset { kind, column_names, classes, examples, files, skipped, excluded: 0 })

@@ -44,11 +44,11 @@ pub(crate) fn recognise(columns: &[String]) -> Option<Mapping> {
         };
         let label = label.map(LabelColumn::Score).or_else(|| class().map(LabelColumn::Class));
         let texts = TextColumns::Named { anchor, positive, negatives };
-        return Some(Mapping { texts, label, ignored: Vec::new() });
+        return Some(Mapping { texts, label, scores: None, ignored: Vec::new() });
     }
     if let Some(list) = LISTS.iter().find_map(|name| find(name)) {
         let label = SCORE_OR_LABEL.iter().find_map(|name| find(name)).map(LabelColumn::Score);
-        return Some(Mapping { texts: TextColumns::List(list), label, ignored: Vec::new() });
+        return Some(Mapping { texts: TextColumns::List(list), label, scores: None, ignored: Vec::new() });
     }
     let text = TEXTS.iter().find_map(|name| find(name))?;
     Some(Mapping::of_text(text, columns))

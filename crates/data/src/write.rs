@@ -13,17 +13,23 @@ pub fn to_bytes(dataset: &Dataset, examples: &[usize], path: &Path) -> Result<Ve
     let mut names = dataset.kind.roles();
     names.extend(label_column(dataset.kind).map(str::to_owned));
     let rows = examples.iter().map(|index| (&dataset.examples[*index].texts, *index));
+    let has_scores = examples.iter().any(|index| !dataset.examples[*index].scores.is_empty());
     let delimiter = match Format::of(path)? {
         Format::Jsonl => {
+            names.extend(has_scores.then(|| "scores".to_owned()));
             let mut bytes = Vec::new();
             for (texts, index) in rows {
                 let texts = texts.iter().map(|text| Value::from(text.as_str()));
-                let values = texts.chain(label(dataset, index));
+                let values =
+                    texts.chain(label(dataset, index)).chain(has_scores.then(|| scores(dataset, index)));
                 let row = Value::Object(names.iter().cloned().zip(values).collect());
                 bytes.extend(row.to_string().into_bytes());
                 bytes.push(b'\n');
             }
             return Ok(bytes);
+        }
+        Format::Csv | Format::Tsv if has_scores => {
+            return Err(Error::ScoresNotWritten { path: path.to_owned() });
         }
         Format::Csv => b',',
         Format::Tsv => b'\t',
@@ -59,6 +65,11 @@ fn label(dataset: &Dataset, index: usize) -> Option<Value> {
     Some(number.map_or_else(|| Value::from(shown), Value::from))
 }
 
+/// A teacher's scores, one for each text but the anchor.
+fn scores(dataset: &Dataset, index: usize) -> Value {
+    dataset.examples[index].scores.iter().map(|score| Value::from(shortest(*score))).collect()
+}
+
 /// The number that has the same digits as the f32: 0.1, not 0.10000000149011612.
 fn shortest(label: f32) -> f64 {
     label.to_string().parse().unwrap_or(f64::from(label))
@@ -90,6 +101,16 @@ mod tests {
                 .enumerate()
                 .for_each(|(index, example)| example.label = Some(index as f32));
         }
+        let mut taught = dataset(&[&["a", "b", "c"], &["d", "e", "f"]]);
+        for example in &mut taught.examples {
+            example.scores = vec![0.9, -0.1];
+        }
+        let path = folder.path().join("taught.jsonl");
+        std::fs::write(&path, to_bytes(&taught, &[0, 1], &path).unwrap()).unwrap();
+        let columns = crate::ColumnMap { scores: Some("scores".into()), ..crate::ColumnMap::default() };
+        let back = read(&[path], &ReadOptions { columns, ..ReadOptions::default() }).unwrap();
+        assert_eq!(back.examples[1].scores, [0.9, -0.1]);
+        assert!(to_bytes(&taught, &[0], Path::new("x.csv")).is_err());
         for data in [&triplets, &scored, &labelled, &classified, &dataset(&[&["a", "b"]])] {
             for name in ["x.jsonl", "x.csv", "x.tsv"] {
                 let path = folder.path().join(name);

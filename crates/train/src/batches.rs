@@ -48,7 +48,7 @@ pub struct MicroBatch {
     pub chosen: Chosen,
     /// All texts: anchors, then positives, then negatives; in one forward pass of each encoder, or cut into several.
     pub passes: Vec<Part>,
-    /// One label an example, where the data has them.
+    /// One label an example, or a teacher's scores of its texts, where the data has them.
     pub labels: Vec<f32>,
     /// Equal exactly where texts are equal, `[columns][batch]`.
     pub text_ids: Vec<Vec<u64>>,
@@ -257,7 +257,7 @@ fn tokenize(prepared: &Prepared, negatives: Option<&Negatives>, chosen: Chosen) 
             guide.push(TensorData::new(vectors.values, [texts.len(), vectors.dim]));
         }
     }
-    let labels = examples.iter().filter_map(|example| example.label).collect();
+    let labels = examples.iter().flat_map(|e| e.label.into_iter().chain(e.scores.iter().copied())).collect();
     let limit = PassLimit {
         texts: set.config.loss.mini_batch_size.unwrap_or(usize::MAX),
         tokens: set.config.loss.mini_batch_tokens.unwrap_or(usize::MAX),

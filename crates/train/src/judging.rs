@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use temper_data::{Examples, ExcludedPairs, Kind, ReadOptions};
+use temper_data::{ColumnMap, Examples, ExcludedPairs, Kind, ReadOptions};
 use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
@@ -77,7 +77,7 @@ fn hold_out_of_each(
 /// usual names do, as in a question/answer file judged by an anchor/positive one.
 pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask, Error> {
     let options = ReadOptions {
-        columns: config.data.columns.clone(),
+        columns: ColumnMap { scores: None, ..config.data.columns.clone() },
         on_bad_row: config.data.on_bad_row,
         limit: config.data.max_eval_samples,
         label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),

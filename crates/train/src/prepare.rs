@@ -210,7 +210,32 @@ fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Er
     let mut set = TrainSet { kind: dataset.kind, config: set, dataset, loss, guide: None };
     set.kind = kind.map_err(|problem| set.problem(problem))?;
     set.loss.accepts(set.kind).map_err(|problem| set.problem(problem))?;
+    check_scores(config, &set).map_err(|problem| set.problem(problem))?;
     Ok(set)
+}
+
+/// Scores come from a teacher or from the data.
+fn check_scores(config: &Config, set: &TrainSet) -> Result<(), String> {
+    let loss = &set.config.loss;
+    let mut names = loss.also.iter().map(|term| term.loss.name).chain([loss.name]);
+    let Some(name) = names.find(|name| name.learns_scores()) else { return Ok(()) };
+    let in_data = set.dataset.files.iter().all(|file| file.columns.scores.is_some() || file.rows == 0);
+    match (loss.guide_model(), in_data) {
+        (None, true) if config.mine.is_some() => Err(format!(
+            "the data has no scores of negatives that are mined while training; give {} a `teacher`, or leave out [mine]",
+            name.name()
+        )),
+        (Some(_), false) | (None, true) => Ok(()),
+        (Some(_), true) => Err(format!(
+            "{} has a `teacher` and the data its scores; leave out loss.teacher, or data.columns.scores",
+            name.name()
+        )),
+        (None, false) => Err(format!(
+            "{} needs a `teacher`, the MODEL that it learns from, or a column with its scores: `[data.columns] scores = \
+             \"scores\"`, as `temper mine --scores` writes it",
+            name.name()
+        )),
+    }
 }
 
 /// Batches by class need classes, and two of them with two texts.

@@ -114,7 +114,7 @@ impl Index {
                 Label::Class(name) => self.classes.find(&name).map(|number| number as f32),
             });
             let label = label.map_or(Some(None), |known| known.map(Some))?;
-            Some(Example { texts, label, origin: self.origin(index) })
+            Some(Example { texts, label, scores: converted.scores, origin: self.origin(index) })
         }))
     }
 

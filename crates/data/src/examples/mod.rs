@@ -111,7 +111,7 @@ impl Examples {
             Stored::InFiles(rows, labels) => (rows, labels),
         };
         let mut example = rows.read(index)?.ok_or_else(|| rows.changed(index))?;
-        example.texts.truncate(self.kind.columns());
+        example.fit(self.kind);
         let numbers = example.texts.iter().map(|text| self.texts.number(text));
         let same = numbers.eq(self.texts.example(index).iter().map(|number| Some(*number)));
         if !same || example.label != labels.get(index).copied() {

@@ -99,7 +99,7 @@ pub struct LossConfig {
     /// GIST: MODEL that tells negatives from texts that belong together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,
-    /// Distillation: MODEL to learn from.
+    /// Distillation: MODEL to learn from. That of scores takes them from the data without one (`data.columns.scores`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
     /// GIST: whether `margin` is a cosine or a share of the pair's.
@@ -291,6 +291,11 @@ impl LossName {
 }
 
 impl LossName {
+    /// Whether it learns what a teacher gives to texts, who need not be there.
+    pub(crate) fn learns_scores(self) -> bool {
+        matches!(self, Self::MarginMse | Self::DistillKlDiv)
+    }
+
     /// Whether it trains two encoders.
     fn has_twin(self) -> bool {
         matches!(self, Self::ContrastiveTension | Self::ContrastiveTensionInBatch)
@@ -338,6 +343,7 @@ impl LossConfig {
         }
         if let Some(key) = ["guide", "teacher"].into_iter().find(|key| keys.contains(key))
             && self.other_model().is_none()
+            && !self.name.learns_scores()
         {
             return Err(format!("[loss] {name} needs `{key}`: the MODEL that it learns from"));
         }
@@ -746,7 +752,7 @@ mod tests {
             ("matryoshka_dims = [8, 4]\nmatryoshka_weights = [1.0]", "give one for each"),
             ("name = \"triplet\"\nmargin = -1.0", "expected 0 or more"),
             ("name = \"gist\"", "needs `guide`"),
-            ("name = \"margin_mse\"", "needs `teacher`"),
+            ("name = \"embed_distill\"", "needs `teacher`"),
             ("mini_batch_size = 0", "at least 1"),
             ("mini_batch_tokens = 0", "`mini_batch_tokens` is 0"),
             ("n_dims_per_step = 2", "give those too"),

@@ -100,6 +100,7 @@ pub struct LossInput<'a> {
     /// The same of the layers that it asked for, with their numbers.
     pub layers: Vec<(usize, Vec<Tensor<2>>)>,
     /// One label an example: the score of scored pairs, the number of the class of labelled texts and classified pairs.
+    /// Or a teacher's scores of positive and negatives, example after example, where the data has them.
     pub labels: Vec<f32>,
     /// One number a text, equal exactly where texts are equal, `[columns][batch]`.
     pub text_ids: Vec<Vec<u64>>,

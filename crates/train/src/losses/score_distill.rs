@@ -2,11 +2,12 @@
 //!
 //! Margin MSE (Hofstaetter et al., 2020): `mean_ij ((s(a_i, p_i) - s(a_i, n_ij)) - (t(a_i, p_i) - t(a_i, n_ij)))^2`.
 //! KL divergence (Lin et al., 2021): `T_s^2 * mean_i KL(softmax(t_i / T_t) || softmax(s_i / T_s))` over positive and
-//! negatives. s is the score of the encoder in training, t that of the teacher. Columns: anchor, positive, one or more
-//! negatives; no labels. References: sentence-transformers' `MarginMSELoss` and `DistillKLDivLoss`.
+//! negatives. s is the score of the encoder in training, t that of the teacher, which is there or has left its scores in the
+//! data. Columns: anchor, positive, one or more negatives; labels: none, or the teacher's scores. References:
+//! sentence-transformers' `MarginMSELoss` and `DistillKLDivLoss`.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Tensor, TensorData};
 
 use temper_data::Kind;
 
@@ -54,16 +55,20 @@ fn margins(scores: Tensor<2>) -> Tensor<2> {
     scores.clone().narrow(1, 0, 1) - scores.narrow(1, 1, negatives)
 }
 
+/// What the teacher gives, `[batch, 1 + negatives]`: now, or in the data.
+fn of_teacher(input: &LossInput<'_>, similarity: ScoreFunction) -> Tensor<2> {
+    if !input.guide.is_empty() {
+        return scores(&input.guide, similarity);
+    }
+    let shape = [input.columns[0].dims()[0], input.columns.len() - 1];
+    Tensor::from_data(TensorData::new(input.labels.clone(), shape), &input.columns[0].device())
+}
+
 impl MarginMse {
     /// # Shapes
     /// - columns: `[batch, dim]` each: anchor, positive, negatives
-    /// - teacher: `[batch, teacher_dim]` each, what the teacher makes of the same texts
+    /// - teacher: `[batch, negatives]`, its margins
     /// - output: `[1]`
-    pub fn forward(&self, columns: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
-        self.of_margins(columns, margins(scores(teacher, self.similarity)))
-    }
-
-    /// The same with the teacher's margins, `[batch, negatives]`.
     pub fn of_margins(&self, columns: &[Tensor<2>], teacher: Tensor<2>) -> Tensor<1> {
         (margins(scores(columns, self.similarity)) - teacher).powi_scalar(2).mean()
     }
@@ -72,13 +77,8 @@ impl MarginMse {
 impl DistillKlDiv {
     /// # Shapes
     /// - columns: `[batch, dim]` each: anchor, positive, negatives
-    /// - teacher: `[batch, teacher_dim]` each, what the teacher makes of the same texts
+    /// - teacher: `[batch, 1 + negatives]`, its scores
     /// - output: `[1]`
-    pub fn forward(&self, columns: &[Tensor<2>], teacher: &[Tensor<2>]) -> Tensor<1> {
-        self.of_scores(columns, scores(teacher, self.similarity))
-    }
-
-    /// The same with the teacher's scores, `[batch, 1 + negatives]`.
     pub fn of_scores(&self, columns: &[Tensor<2>], teacher: Tensor<2>) -> Tensor<1> {
         let student = log_softmax(scores(columns, self.similarity).div_scalar(self.student_temperature), 1);
         let teacher = teacher.div_scalar(self.teacher_temperature);
@@ -94,7 +94,7 @@ impl Objective for MarginMse {
     }
 
     fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
-        self.forward(&input.columns, &input.guide)
+        self.of_margins(&input.columns, margins(of_teacher(&input, self.similarity)))
     }
 }
 
@@ -104,6 +104,6 @@ impl Objective for DistillKlDiv {
     }
 
     fn forward(&self, input: LossInput<'_>) -> Tensor<1> {
-        self.forward(&input.columns, &input.guide)
+        self.of_scores(&input.columns, of_teacher(&input, self.similarity))
     }
 }
