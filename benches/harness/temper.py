@@ -34,6 +34,8 @@ class Temper:
             "loss.name": "multiple_negatives_ranking", "loss.scale": recipe.scale, "seed": recipe.seed,
             "train.per_device_train_batch_size": recipe.batch, "train.learning_rate": recipe.rate,
             "train.warmup_ratio": recipe.warmup, "train.weight_decay": 0.0, "train.batch_sampler": "shuffle",
+            # Nobody saves a checkpoint within the time.
+            "train.eval_steps": 0,
         }
         config = Path(f"{run}.toml")
         config.write_text("[model]\n[data]\ntrain = []\n", encoding="utf-8")
