@@ -129,7 +129,7 @@ fn the_loss_of_each_set_stands_below_the_numbers() {
     }
     let view = View::default();
     let shown = text(&frame(&board_of(&events), &view, Status::Training, true, SIZES[2]));
-    let set = |name: &str| shown.lines().any(|line| line.contains(name) && line.contains("1234"));
+    let set = |name: &str| shown.lines().any(|line| line.contains(name) && line.contains("1,235"));
     assert!(set("search") && set("scored"), "{shown}");
 }
 
