@@ -73,12 +73,52 @@ fn limits_are_checked_and_errors_name_the_line() {
         ("duplicate = 1.5\n", "line 1: `duplicate` is no share", ""),
         ("length = 0.5\nduplicate = \"no\"\n", "line 2: `duplicate` is no share", ""),
         ("length = 0.5\nscript 0.1\n", "line 2: ", "a line has `leak = 0.01`"),
-        ("length = 0.5\nleak = 0\n", "line 2: `leak` finds nothing without --eval", "remove the line"),
-        ("weak_positive = 0\n", "line 1: `weak_positive` finds nothing without --model", ""),
+        (
+            "length = 0.5\nleak = 0\n",
+            "line 2: `leak` is not looked for without --eval FILE",
+            "remove the line",
+        ),
+        ("weak_positive = 0\n", "line 1: `weak_positive` is not looked for without --model MODEL", ""),
+        ("rare_label = 0\n", "line 1: `rare_label` is not looked for in pairs, which have no labels", ""),
     ] {
         place.write("limits.toml", limits);
         let errors = place.refused(&base);
         assert!(errors.contains(problem) && errors.contains(hint), "{errors}");
+    }
+}
+
+#[test]
+fn what_is_not_looked_for_is_not_told_as_absent() {
+    let place = Place::new();
+    place.write("scored.csv", "sentence1,sentence2,score\na b,c d,0.5\ne f,e f,0.7\n");
+    let model = crate::place::model("bert-mean-norm");
+    let base = ["data", "doctor", "scored.csv", "--no-cache", "--model", &model];
+    let why = "not looked for in scored pairs, which have no";
+    let told = place.ok(&base);
+    let expected = [
+        "not looked for without --eval FILE: leak, near_leak".to_owned(),
+        format!("{why} positives: same_text, shared_positive, false_negative, weak_positive"),
+        format!("{why} classes: rare_label"),
+    ];
+    assert!(expected.iter().all(|line| told.lines().any(|other| other == line)), "{told}");
+    assert_eq!(told.matches("not looked for").count(), expected.len());
+    let report: Value =
+        serde_json::from_str(&place.ok(&[&base[..], &["--json", "--html", "page.html"]].concat())).unwrap();
+    for check in report["checks"].as_array().unwrap() {
+        let is_number = check["examples"].is_u64() && check["share"].is_f64();
+        assert_eq!(check["not_looked_for"].is_null(), is_number, "{check}");
+        assert_eq!(check["examples"].is_null(), !is_number, "{check}");
+    }
+    assert_eq!(report["checks"][14]["not_looked_for"], "in scored pairs, which have no positives");
+    let page = std::fs::read_to_string(place.path("page.html")).unwrap();
+    assert_eq!((page.matches(why).count(), page.matches("not looked for without").count()), (5, 2));
+    place.write("limits.toml", "truncated = 0\n\nweak_positive = 0\n");
+    for (args, problem) in [
+        (["--limits", "limits.toml"], "line 3: `weak_positive` is not looked for in scored pairs, which"),
+        (["--leave-out", "script,leak"], "--leave-out: `leak` is not looked for without --eval FILE"),
+    ] {
+        let errors = place.refused(&[&base[..], &args].concat());
+        assert!(errors.contains(problem), "{errors}");
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use temper_data::Dataset;
-use temper_data::doctor::{Check, Finding, Needs, label_counts, shared_positive_in_batch};
+use temper_data::doctor::{Check, Finding, label_counts, shared_positive_in_batch};
 
 use super::Args;
+use super::lacks::lacks;
 use super::seen::Seen;
 
 /// Labels whose examples are told.
@@ -15,8 +16,6 @@ const SHOWN_LABELS: usize = 10;
 /// A data set and what is wrong with it.
 pub struct Diagnosis {
     pub dataset: Dataset,
-    /// Whether there was evaluation data to look at.
-    pub has_evaluation: bool,
     /// What a model showed.
     pub seen: Option<Seen>,
     /// Examples of a training batch.
@@ -28,26 +27,28 @@ pub struct Diagnosis {
     leave_out: Vec<Check>,
     /// By check, then by example.
     findings: Vec<Finding>,
-    /// Examples with a finding of each check, each once, in the order of [`Check::ALL`].
-    examples: Vec<usize>,
+    /// Examples with a finding of each check, each once, or why it was not looked for; in the order of [`Check::ALL`].
+    examples: Vec<Result<usize, String>>,
 }
 
 impl Diagnosis {
     pub fn new(dataset: Dataset, mut findings: Vec<Finding>, seen: Option<Seen>, args: &Args) -> Self {
         findings.sort_by_key(|finding| (finding.check, finding.example));
-        let (has_evaluation, batch_size) = (!args.eval.is_empty(), args.batch_size);
+        let batch_size = args.batch_size;
         let has_positives = dataset.kind.has_positives();
         let mut diagnosis = Self {
             shared_positive_in_batch: has_positives.then(|| shared_positive_in_batch(&dataset, batch_size)),
             dataset,
-            has_evaluation,
             seen,
             batch_size,
             leave_out: args.leave_out.clone(),
             findings,
             examples: Vec::new(),
         };
-        let count = |check| diagnosis.of(check).chunk_by(|a, b| a.example == b.example).count();
+        let count = |check| match lacks(check, &diagnosis.dataset, args) {
+            Some(why) => Err(why),
+            None => Ok(diagnosis.of(check).chunk_by(|a, b| a.example == b.example).count()),
+        };
         diagnosis.examples = Check::ALL.map(count).to_vec();
         diagnosis
     }
@@ -64,28 +65,34 @@ impl Diagnosis {
         &self.findings[start..start + count]
     }
 
-    /// Whether there was what this check looks at.
-    pub fn looked(&self, check: Check) -> bool {
-        match check.needs() {
-            Needs::Nothing => true,
-            Needs::Evaluation => self.has_evaluation,
-            Needs::Model => self.seen.is_some(),
+    /// How many examples have a finding of this check, or why it was not looked for: `without --eval FILE`.
+    pub fn examples(&self, check: Check) -> Result<usize, &str> {
+        self.examples[check as usize].as_ref().copied().map_err(String::as_str)
+    }
+
+    /// A number of examples as a share of all.
+    pub fn share(&self, examples: usize) -> f64 {
+        examples as f64 / self.dataset.len().max(1) as f64
+    }
+
+    /// The checks that found something, with how many examples have it.
+    pub fn found(&self) -> impl Iterator<Item = (Check, usize)> {
+        let found = |check| self.examples(check).ok().filter(|count| *count > 0).map(|count| (check, count));
+        Check::ALL.into_iter().filter_map(found)
+    }
+
+    /// The checks that were not looked for, by reason, in words.
+    pub fn not_looked_for(&self) -> Vec<String> {
+        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+        for check in Check::ALL {
+            let Err(why) = self.examples(check) else { continue };
+            match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, checks)) => checks.push(check.name()),
+                None => by_reason.push((why, vec![check.name()])),
+            }
         }
-    }
-
-    /// How many examples have a finding of this check.
-    pub fn examples(&self, check: Check) -> usize {
-        self.examples[check as usize]
-    }
-
-    /// The share of all examples that have one.
-    pub fn share(&self, check: Check) -> f64 {
-        self.examples(check) as f64 / self.dataset.len().max(1) as f64
-    }
-
-    /// The checks that found something.
-    pub fn found(&self) -> impl Iterator<Item = Check> {
-        Check::ALL.into_iter().filter(|check| self.examples(*check) > 0)
+        let told = |(why, checks): (&str, Vec<&str>)| format!("not looked for {why}: {}", checks.join(", "));
+        by_reason.into_iter().map(told).collect()
     }
 
     /// The share of the anchors that meet a false negative in a batch, where a model looked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use temper_data::doctor::{Check, Needs};
+use temper_data::doctor::Check;
 use toml_edit::{Document, Item};
 
 use super::diagnosis::Diagnosis;
@@ -15,9 +15,9 @@ use crate::failure::BadInput;
 pub struct Limits(BTreeMap<Check, f64>);
 
 impl Limits {
-    /// Reads a TOML file with lines `check = share`; a check that would find nothing, as nothing is there to look at, is
-    /// refused.
-    pub fn read(path: &Path, has_evaluation: bool, has_model: bool) -> Result<Self, BadInput> {
+    /// Reads a TOML file with lines `check = share`; of what is not looked for, for what a check `lacks`, nothing would
+    /// be found, and a limit is refused.
+    pub fn read(path: &Path, lacks: impl Fn(Check) -> Option<String>) -> Result<Self, BadInput> {
         let named = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| BadInput::new(format!("failed to read the limits `{named}`: {error}")))?;
@@ -42,16 +42,11 @@ impl Limits {
                     format!("`{name}` is no share, expected a number from 0 to 1"),
                 )
             })?;
-            let missing = match check.needs() {
-                Needs::Evaluation if !has_evaluation => "--eval FILE",
-                Needs::Model if !has_model => "--model MODEL",
-                _ => {
-                    limits.insert(check, share);
-                    continue;
-                }
-            };
-            return Err(problem(span, format!("`{name}` finds nothing without {missing}"))
-                .hint(format!("add {missing}, or remove the line")));
+            if let Some(why) = lacks(check) {
+                return Err(problem(span, format!("`{name}` is not looked for {why}"))
+                    .hint("give what is missing, or remove the line"));
+            }
+            limits.insert(check, share);
         }
         Ok(Self(limits))
     }
@@ -63,13 +58,12 @@ impl Limits {
 
     /// What is above its limit, in words.
     pub fn broken_by(&self, diagnosis: &Diagnosis) -> Vec<String> {
-        let above = self.0.iter().filter(|(check, limit)| diagnosis.share(**check) > **limit);
-        above
-            .map(|(check, limit)| {
-                let share = diagnosis.share(*check);
-                format!("{}: {share:.4} of the examples, at most {limit}", check.name())
-            })
-            .collect()
+        let told = |(check, limit): (&Check, &f64)| {
+            let share = diagnosis.share(diagnosis.examples(*check).ok()?);
+            let name = check.name();
+            (share > *limit).then(|| format!("{name}: {share:.4} of the examples, at most {limit}"))
+        };
+        self.0.iter().filter_map(told).collect()
     }
 }
 

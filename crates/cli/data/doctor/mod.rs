@@ -1,6 +1,7 @@
 //! `temper data doctor`: what is wrong with data, example by example.
 
 mod diagnosis;
+mod lacks;
 mod limits;
 mod page;
 mod plot;
@@ -23,6 +24,7 @@ use crate::prompt::SidePromptArgs;
 use crate::terminal::Terminal;
 use crate::vectors::VectorArgs;
 use diagnosis::Diagnosis;
+use lacks::lacks;
 use limits::Limits;
 
 /// Tell what is wrong with training data: duplicates, leaks, contradictions, outliers, wrong pairs, false negatives
@@ -91,7 +93,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let limits = args.limits()?;
     if args.rank == Some(0) {
         return Err(BadInput::new("--rank is 0, expected 1 or more").into());
     }
@@ -103,6 +104,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         let problem = format!("`{file}` holds labelled texts, and --exclusions writes pairs");
         return Err(BadInput::new(problem).hint("--cleaned FILE writes what is better left in").into());
     }
+    let limits = args.limits(&dataset)?;
     let evaluation =
         if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
     let mut findings = find(&dataset, evaluation.as_ref(), terminal);
@@ -159,9 +161,15 @@ fn check(name: &str) -> Result<Check, String> {
 }
 
 impl Args {
-    fn limits(&self) -> anyhow::Result<Limits> {
+    /// The limits; nor can examples be left out for what is not looked for.
+    fn limits(&self, dataset: &Dataset) -> anyhow::Result<Limits> {
+        let lacks = |check| lacks(check, dataset, self);
+        if let Some((check, why)) = self.leave_out.iter().find_map(|check| Some((check, lacks(*check)?))) {
+            let problem = format!("--leave-out: `{}` is not looked for {why}", check.name());
+            return Err(BadInput::new(problem).hint("give what is missing, or remove the check").into());
+        }
         let Some(path) = &self.limits else { return Ok(Limits::default()) };
-        Ok(Limits::read(path, !self.eval.is_empty(), self.model.is_some())?)
+        Ok(Limits::read(path, lacks)?)
     }
 
     fn write(&self, diagnosis: &Diagnosis, limits: &Limits) -> anyhow::Result<()> {

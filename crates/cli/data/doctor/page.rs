@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use temper_data::doctor::{Check, Finding, Needs, label_counts, place};
+use temper_data::doctor::{Check, Finding, label_counts, place};
 
 use super::diagnosis::Diagnosis;
 use super::limits::Limits;
@@ -46,18 +46,19 @@ pub fn page(diagnosis: &Diagnosis, limits: &Limits) -> String {
 fn checks(diagnosis: &Diagnosis, limits: &Limits) -> String {
     let row = |check: Check| {
         let (name, meaning) = (check.name(), escape(check.meaning()));
-        if !diagnosis.looked(check) {
-            let needs = if check.needs() == Needs::Model { "--model" } else { "--eval" };
-            return format!(
-                "<tr class=\"soft\"><td>{name}<td>{meaning}<td colspan=\"4\">not looked for without {needs}</tr>\n"
-            );
-        }
-        let (share, limit) = (diagnosis.share(check), limits.of(check));
+        let examples = match diagnosis.examples(check) {
+            Ok(examples) => examples,
+            Err(why) => {
+                return format!(
+                    "<tr class=\"soft\"><td>{name}<td>{meaning}<td colspan=\"4\">not looked for {why}</tr>\n"
+                );
+            }
+        };
+        let (share, limit) = (diagnosis.share(examples), limits.of(check));
         let over = if limit.is_some_and(|limit| share > limit) { " over" } else { "" };
         format!(
-            "<tr><td>{name}<td class=\"soft\">{meaning}<td class=\"number\">{}<td class=\"number{over}\">{:.2} %\
+            "<tr><td>{name}<td class=\"soft\">{meaning}<td class=\"number\">{examples}<td class=\"number{over}\">{:.2} %\
              <td>{}<td class=\"number\">{}</tr>\n",
-            diagnosis.examples(check),
             100.0 * share,
             plot::share(share, limit),
             limit.map_or(String::new(), |limit| format!("{:.2} %", 100.0 * limit)),
@@ -109,7 +110,7 @@ fn figure(page: &mut String, title: &str, bars: &[Bar]) {
 
 fn findings(diagnosis: &Diagnosis) -> String {
     let mut page = String::new();
-    for check in diagnosis.found() {
+    for (check, _) in diagnosis.found() {
         let findings = diagnosis.of(check);
         let (name, meaning, count) = (check.name(), escape(check.meaning()), findings.len());
         let _ = writeln!(

@@ -42,9 +42,14 @@ struct Told<'a> {
 /// For machines.
 pub fn json(diagnosis: &Diagnosis) -> Json<'_> {
     let check = |check: Check| {
-        let (examples, share) = (diagnosis.examples(check), diagnosis.share(check));
-        let looked = diagnosis.looked(check);
-        json!({"check": check, "looked": looked, "examples": examples, "share": share, "meaning": check.meaning()})
+        let examples = diagnosis.examples(check);
+        json!({
+            "check": check,
+            "not_looked_for": examples.err(),
+            "examples": examples.ok(),
+            "share": examples.ok().map(|examples| diagnosis.share(examples)),
+            "meaning": check.meaning(),
+        })
     };
     Json {
         examples: diagnosis.dataset.len(),
@@ -93,17 +98,18 @@ pub fn text(diagnosis: &Diagnosis, show: usize) -> String {
     parts.extend(diagnosis.labels());
     if diagnosis.findings().is_empty() {
         parts.push("nothing was found".to_owned());
+        parts.extend(diagnosis.not_looked_for());
         return parts.join("\n");
     }
     let header = ["check", "what it means", "examples", "share"].map(str::to_owned).to_vec();
-    let rows = diagnosis.found().map(|check| {
-        let share = format!("{:.2} %", 100.0 * diagnosis.share(check));
-        let examples = diagnosis.examples(check).to_string();
-        vec![check.name().to_owned(), check.meaning().to_owned(), examples, share]
+    let rows = diagnosis.found().map(|(check, examples)| {
+        let share = format!("{:.2} %", 100.0 * diagnosis.share(examples));
+        vec![check.name().to_owned(), check.meaning().to_owned(), examples.to_string(), share]
     });
     parts.push(table(header, rows, 2));
+    parts.extend(diagnosis.not_looked_for());
     parts.extend(diagnosis.rates());
-    parts.extend(diagnosis.found().map(|check| some(diagnosis, check, show)));
+    parts.extend(diagnosis.found().map(|(check, _)| some(diagnosis, check, show)));
     parts.push(format!(
         "{} examples are left without what is better left out; --cleaned FILE writes them",
         diagnosis.kept().len()

@@ -38,15 +38,21 @@ pub enum Check {
     WeakPositive,
 }
 
-/// What a check looks at beside the examples.
+/// What a check looks at beside texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing more.
-    Nothing,
     /// Evaluation data.
     Evaluation,
     /// A model.
     Model,
+    /// Positives of the examples.
+    Positives,
+    /// Labels of the examples.
+    Labels,
+    /// Labels, or negatives, which contradict positives.
+    LabelsOrNegatives,
+    /// Labels that are classes.
+    Classes,
 }
 
 impl Check {
@@ -119,21 +125,17 @@ impl Check {
         }
     }
 
-    /// What it looks at beside the examples.
-    pub fn needs(self) -> Needs {
+    /// What it looks at beside texts; without any of these it is not looked for.
+    pub fn needs(self) -> &'static [Needs] {
         match self {
-            Self::Leak | Self::NearLeak => Needs::Evaluation,
-            Self::Truncated | Self::FalseNegative | Self::WeakPositive => Needs::Model,
-            Self::Duplicate
-            | Self::NearDuplicate
-            | Self::Contradiction
-            | Self::NearContradiction
-            | Self::SameText
-            | Self::SharedPositive
-            | Self::RareLabel
-            | Self::Length
-            | Self::Script
-            | Self::Language => Needs::Nothing,
+            Self::Duplicate | Self::NearDuplicate | Self::Length | Self::Script | Self::Language => &[],
+            Self::Leak | Self::NearLeak => &[Needs::Evaluation],
+            Self::Contradiction => &[Needs::LabelsOrNegatives],
+            Self::NearContradiction => &[Needs::Labels],
+            Self::SameText | Self::SharedPositive => &[Needs::Positives],
+            Self::RareLabel => &[Needs::Labels, Needs::Classes],
+            Self::Truncated => &[Needs::Model],
+            Self::FalseNegative | Self::WeakPositive => &[Needs::Positives, Needs::Model],
         }
     }
 
