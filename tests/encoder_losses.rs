@@ -14,8 +14,11 @@ use temper_train::{Learner, Part, Tower, Trained, cached};
 use crate::golden::{self, Tensors, max_difference};
 use crate::golden_models::load;
 
-/// Cases, largest difference of the value, and of a gradient as a share of the largest entry, by the reference's class.
-pub type Rows = BTreeMap<String, (usize, f64, f64)>;
+/// Cases, largest difference of the value, and of a gradient as a share of the largest entry.
+pub type Row = (usize, f64, f64);
+
+/// The same by the reference's class.
+pub type Rows = BTreeMap<String, Row>;
 
 #[test]
 fn encoder_losses() {

@@ -15,6 +15,7 @@ use temper_train::losses::{
 
 use crate::encoder_losses::{self, Rows};
 use crate::golden::{self, Tensors};
+use crate::ranking_forms;
 
 #[test]
 fn golden_losses() {
@@ -51,7 +52,9 @@ fn markdown(table: &Rows) -> String {
 Made by `TEMPER_LOSSES_TABLE=$PWD/crates/train/LOSSES.md cargo test --release --test all golden_losses`: for each loss of
 sentence-transformers the cases that temper computes from the same vectors (adaptive layers and contrastive tension: from the
 same texts, through a whole encoder), the largest difference of the value, and the largest difference of a gradient as a
-share of its largest entry. README.md says what each is called in a config.
+share of its largest entry. README.md says what each is called in a config. The last row is every form of multiple negatives
+ranking: each set of directions in one softmax, those between queries and documents in one each too; each hardness; cosine and dot
+product.
 
 | reference | cases | value | gradient |
 |---|---:|---:|---:|
@@ -60,6 +63,9 @@ share of its largest entry. README.md says what each is called in a config.
     for (class, (cases, value, gradient)) in table {
         writeln!(text, "| `{class}` | {cases} | {value:.1e} | {gradient:.1e} |").unwrap();
     }
+    let (forms, value, gradient) = ranking_forms::row();
+    let what = "multiple negatives ranking in every form";
+    writeln!(text, "| {what} | {forms} | {value:.1e} | {gradient:.1e} |").unwrap();
     let missing = golden::UNSUPPORTED_LOSSES.map(|name| format!("`{name}`"));
     if !missing.is_empty() {
         writeln!(text, "\nNot there yet: {}.", missing.join(", ")).unwrap();

@@ -47,16 +47,18 @@ pub fn numbered(columns: &Columns) -> Vec<Vec<u64>> {
     (0..columns.len() as u64).map(|column| (column * rows..(column + 1) * rows).collect()).collect()
 }
 
-pub fn assert_close(what: &str, found: (f32, Vec<Vec<f32>>), expected: (f32, Vec<Vec<f32>>)) {
-    assert!(
-        (found.0 - expected.0).abs() <= 1e-5 * expected.0.abs().max(1.0),
-        "{what}: {found:?} {expected:?}"
-    );
+/// The differences of the value, and of the gradients as a share of their largest entry.
+pub fn assert_close(what: &str, found: (f32, Vec<Vec<f32>>), expected: (f32, Vec<Vec<f32>>)) -> (f64, f64) {
+    let of_value = (found.0 - expected.0).abs();
+    assert!(of_value <= 1e-5 * expected.0.abs().max(1.0), "{what}: {found:?} {expected:?}");
+    let mut worst = 0.0f32;
     for (found, expected) in found.1.iter().zip(&expected.1) {
         let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         let difference = golden::max_difference(found, expected);
         assert!(difference <= 2e-5 * golden::slack() as f32 * largest, "{what}: {difference} of {largest}");
+        worst = worst.max(difference / largest.max(f32::MIN_POSITIVE));
     }
+    (of_value.into(), worst.into())
 }
 
 fn cases() -> Vec<Value> {
