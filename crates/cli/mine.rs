@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use temper_data::bm25::Bm25;
-use temper_data::mining::{Candidate, Pool, Rejected, Rules, Sampling};
-use temper_data::{CorpusColumns, random, read_corpus};
+use temper_data::mining::{Candidate, Miner, Pool, Rejected, Rules, Sampling, Tally};
+use temper_data::{CorpusColumns, read_corpus};
 use temper_runs::write_atomic;
 
 use crate::embed::is_special;
@@ -20,9 +20,6 @@ use crate::prompt::SidePromptArgs;
 use crate::scorer::{Scorer, embed_pool};
 use crate::terminal::Terminal;
 use crate::vectors::VectorArgs;
-
-/// Anchors that are answered together, between two looks for Ctrl-C.
-const TOGETHER: usize = 256;
 
 /// Find hard negatives for pairs: texts close to an anchor that do not belong to it
 ///
@@ -125,7 +122,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let mined = mine(&args, &rules, &pool, &scorer, &interrupt, terminal)?;
     interrupt.no_longer_wait();
     args.write(&mined.lines)?;
-    terminal.note(mined.told(&pool, &rules));
+    terminal.note(mined.told(rules.count));
     Ok(())
 }
 
@@ -255,9 +252,7 @@ struct Mined {
     /// JSONL.
     lines: Vec<u8>,
     rows: usize,
-    rejected: Rejected,
-    /// Anchors with fewer negatives than asked for, and those of them with none.
-    short: [usize; 2],
+    tally: Tally,
 }
 
 fn mine(
@@ -268,35 +263,31 @@ fn mine(
     interrupt: &Interrupt,
     terminal: &Terminal,
 ) -> anyhow::Result<Mined> {
-    let (most, count) = (pool.most_own(), pool.anchors.len());
-    let key = random::key(args.seed, "mine", 0);
-    let bar = terminal.progress("mining", Some(count));
+    let bar = terminal.progress("mining", Some(pool.anchors.len()));
+    let mut miner = Miner::new(pool, rules, args.seed, 0);
     let mut mined = Mined::default();
-    for first in (0..count).step_by(TOGETHER) {
+    for anchors in pool.pieces() {
         interrupt.check()?;
-        let anchors = first..(first + TOGETHER).min(count);
-        let scored = scorer.score(pool, anchors.clone(), rules.depth(most));
-        for (anchor, scored) in anchors.clone().zip(scored) {
-            let key = random::uniform_u64(key, anchor as u64);
-            let negatives = rules.choose(&scored, &pool.own(anchor), most, key, &mut mined.rejected);
-            mined.short[0] += usize::from(negatives.len() < rules.count);
-            mined.short[1] += usize::from(negatives.is_empty());
+        let scored = scorer.score(pool, anchors.clone(), miner.depth());
+        bar.inc(anchors.len() as u64);
+        for (anchor, scored) in anchors.zip(scored) {
+            let negatives = miner.choose(anchor, &scored);
             for line in args.lines(pool, anchor, &scored.positives, &negatives) {
                 serde_json::to_writer(&mut mined.lines, &line)?;
                 mined.lines.push(b'\n');
                 mined.rows += 1;
             }
         }
-        bar.inc(anchors.len() as u64);
     }
     bar.finish_and_clear();
+    mined.tally = miner.tally;
     Ok(mined)
 }
 
 impl Mined {
-    fn told(&self, pool: &Pool, rules: &Rules) -> String {
-        let Rejected { candidates, own, absolute_margin, relative_margin, max_score, min_score } =
-            self.rejected;
+    fn told(&self, asked: usize) -> String {
+        let Tally { anchors, short, none, rejected } = self.tally;
+        let Rejected { candidates, own, absolute_margin, relative_margin, max_score, min_score } = rejected;
         let limits = [
             (own, "positives of the anchor, or the same text"),
             (absolute_margin, "within the absolute margin of the positive"),
@@ -311,14 +302,11 @@ impl Mined {
             .map(|(count, why)| format!("\n  {count} rejected ({:.1} %): {why}", share(*count)))
             .collect();
         let limits = limits.concat();
-        let [short, none] = self.short;
         let short = match short {
             0 => String::new(),
             _ => format!(
-                "\n  {short} of {} anchors have fewer than {} negatives, {none} none; a larger --range-max or wider limits \
-                 find more",
-                pool.anchors.len(),
-                rules.count
+                "\n  {short} of {anchors} anchors have fewer than {asked} negatives, {none} none; a larger --range-max or \
+                 wider limits find more"
             ),
         };
         format!("{} lines; {candidates} candidates were looked at{limits}{short}", self.rows)

@@ -5,11 +5,15 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::example::Example;
 use crate::random;
+
+/// Anchors that are answered together, between two looks at whether to go on.
+const TOGETHER: usize = 256;
 
 /// What is mined: anchors, each once, and the texts that may be their negatives.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +42,7 @@ pub struct Candidate {
 pub struct Scored {
     /// Its positives.
     pub positives: Vec<Candidate>,
-    /// The closest of all texts, closest first; [`Rules::depth`] of them, to choose from.
+    /// The closest of all texts, closest first; [`Miner::depth`] of them, to choose from.
     pub closest: Vec<Candidate>,
 }
 
@@ -93,6 +97,19 @@ pub struct Rejected {
     pub min_score: usize,
 }
 
+/// What a mining came to, beside the negatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All anchors.
+    pub anchors: usize,
+    /// Anchors for which the rules left fewer negatives than asked for.
+    pub short: usize,
+    /// Those of them with none.
+    pub none: usize,
+    /// Candidates that were not taken.
+    pub rejected: Rejected,
+}
+
 impl Pool {
     /// The anchors and positives of some examples, and the texts of a corpus.
     pub fn new(
@@ -125,8 +142,14 @@ impl Pool {
     }
 
     /// Such texts of the anchor that has most.
-    pub fn most_own(&self) -> usize {
+    fn most_own(&self) -> usize {
         (0..self.anchors.len()).map(|anchor| self.own(anchor).len()).max().unwrap_or(0)
+    }
+
+    /// All anchors, some at a time, to be scored together.
+    pub fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        let count = self.anchors.len();
+        (0..count).step_by(TOGETHER).map(move |first| first..(first + TOGETHER).min(count))
     }
 }
 
@@ -183,22 +206,8 @@ impl Rules {
         self.range_max.unwrap_or(self.range_min + spare * self.count + most_own)
     }
 
-    /// Candidates to find for each anchor; `most_own` is [`Pool::most_own`].
-    pub fn depth(&self, most_own: usize) -> usize {
-        self.looked_at(most_own) + most_own
-    }
-
-    /// The negatives of one anchor, closest first; fewer than [`Rules::count`] where there are no more.
-    ///
-    /// `own` is [`Pool::own`], and `key` decides what random sampling takes.
-    pub fn choose(
-        &self,
-        scored: &Scored,
-        own: &[usize],
-        most_own: usize,
-        key: u64,
-        rejected: &mut Rejected,
-    ) -> Vec<Candidate> {
+    /// The candidates that no rule rejects, for an anchor with these texts of its own.
+    fn left(&self, scored: &Scored, own: &[usize], rejected: &mut Rejected) -> Vec<Candidate> {
         let above = |limit: Option<f32>, score: f32| limit.is_some_and(|limit| score > limit);
         let lowest = scored.positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
         let absolute = self.absolute_margin.map(|margin| lowest - margin);
@@ -222,15 +231,54 @@ impl Rules {
             };
             *count += 1;
         }
-        left.truncate(self.looked_at(most_own));
-        left.drain(..self.range_min.min(left.len()));
-        if self.sampling == Sampling::Random {
-            let mut taken = random::permutation(key, left.len());
-            taken.truncate(self.count);
+        left
+    }
+}
+
+/// Chooses the negatives of one anchor after the other.
+#[derive(Clone, Debug)]
+pub struct Miner<'a> {
+    pool: &'a Pool,
+    rules: &'a Rules,
+    most_own: usize,
+    key: u64,
+    /// What it came to so far.
+    pub tally: Tally,
+}
+
+impl<'a> Miner<'a> {
+    /// Rules for a pool; `seed` and `step` decide what random sampling takes.
+    pub fn new(pool: &'a Pool, rules: &'a Rules, seed: u64, step: u64) -> Self {
+        let key = random::key(seed, "mine", step);
+        let tally = Tally { anchors: pool.anchors.len(), ..Tally::default() };
+        Self { pool, rules, most_own: pool.most_own(), key, tally }
+    }
+
+    /// Candidates to find for each anchor.
+    pub fn depth(&self) -> usize {
+        self.rules.looked_at(self.most_own) + self.most_own
+    }
+
+    /// What decides a random choice for an anchor.
+    pub fn key(&self, anchor: usize) -> u64 {
+        random::uniform_u64(self.key, anchor as u64)
+    }
+
+    /// The negatives of an anchor, closest first; fewer than [`Rules::count`] where there are no more.
+    pub fn choose(&mut self, anchor: usize, scored: &Scored) -> Vec<Candidate> {
+        let rules = self.rules;
+        let mut left = rules.left(scored, &self.pool.own(anchor), &mut self.tally.rejected);
+        left.truncate(rules.looked_at(self.most_own));
+        left.drain(..rules.range_min.min(left.len()));
+        if rules.sampling == Sampling::Random {
+            let mut taken = random::permutation(self.key(anchor), left.len());
+            taken.truncate(rules.count);
             taken.sort_unstable();
             left = taken.into_iter().map(|place| left[place]).collect();
         }
-        left.truncate(self.count);
+        left.truncate(rules.count);
+        self.tally.short += usize::from(left.len() < rules.count);
+        self.tally.none += usize::from(left.is_empty());
         left
     }
 }
@@ -240,18 +288,19 @@ mod tests {
     use super::*;
     use crate::example::tests::dataset;
 
-    /// Of an anchor whose positive is text 1.
-    fn scored(scores: &[f32]) -> Scored {
+    /// The texts chosen for an anchor whose positive is text 1.
+    fn chosen(rules: &Rules, seed: u64, scores: &[f32]) -> (Vec<usize>, Rejected) {
+        let pool = Pool {
+            anchors: vec!["anchor".to_owned()],
+            texts: (0..scores.len()).map(|text| format!("text {text}")).collect(),
+            positives: vec![vec![1]],
+            itself: vec![None],
+        };
         let closest: Vec<_> =
             scores.iter().enumerate().map(|(text, score)| Candidate { text, score: *score }).collect();
-        Scored { positives: vec![closest[1]], closest }
-    }
-
-    /// The texts chosen for an anchor whose positive is text 1.
-    fn chosen(rules: &Rules, scores: &[f32]) -> (Vec<usize>, Rejected) {
-        let mut rejected = Rejected::default();
-        let chosen = rules.choose(&scored(scores), &[1], 1, 7, &mut rejected);
-        (chosen.into_iter().map(|candidate| candidate.text).collect(), rejected)
+        let mut miner = Miner::new(&pool, rules, seed, 0);
+        let chosen = miner.choose(0, &Scored { positives: vec![closest[1]], closest });
+        (chosen.into_iter().map(|candidate| candidate.text).collect(), miner.tally.rejected)
     }
 
     const SCORES: [f32; 6] = [0.9, 0.8, 0.79, 0.7, 0.5, 0.1];
@@ -271,12 +320,12 @@ mod tests {
     #[test]
     fn the_closest_that_are_no_positives_are_taken() {
         let rules = Rules { count: 2, ..Rules::default() };
-        let (texts, rejected) = chosen(&rules, &SCORES);
+        let (texts, rejected) = chosen(&rules, 7, &SCORES);
         assert_eq!(texts, [0, 2]);
         assert_eq!(rejected, Rejected { candidates: 6, own: 1, ..Rejected::default() });
-        let (texts, _) = chosen(&Rules { range_min: 1, ..rules.clone() }, &SCORES);
+        let (texts, _) = chosen(&Rules { range_min: 1, ..rules.clone() }, 7, &SCORES);
         assert_eq!(texts, [2, 3], "the closest one is skipped");
-        let (texts, _) = chosen(&Rules { include_positives: true, ..rules }, &SCORES);
+        let (texts, _) = chosen(&Rules { include_positives: true, ..rules }, 7, &SCORES);
         assert_eq!(texts, [0, 1]);
     }
 
@@ -290,7 +339,7 @@ mod tests {
             min_score: Some(0.2),
             ..Rules::default()
         };
-        let (texts, rejected) = chosen(&rules, &SCORES);
+        let (texts, rejected) = chosen(&rules, 7, &SCORES);
         assert_eq!(texts, [4]);
         let expected = Rejected {
             candidates: 6,
@@ -306,20 +355,16 @@ mod tests {
     #[test]
     fn a_share_of_a_negative_score_lowers_the_limit_too() {
         let rules = Rules { count: 9, relative_margin: Some(0.5), ..Rules::default() };
-        assert_eq!(chosen(&rules, &[-0.1, -0.2, -0.25, -0.31, -0.4]).0, [3, 4]);
+        assert_eq!(chosen(&rules, 7, &[-0.1, -0.2, -0.25, -0.31, -0.4]).0, [3, 4]);
     }
 
     #[test]
     fn random_negatives_come_from_those_left_and_repeat_with_the_seed() {
         let rules = Rules { count: 2, range_max: Some(5), sampling: Sampling::Random, ..Rules::default() };
-        let (texts, _) = chosen(&rules, &SCORES);
+        let (texts, _) = chosen(&rules, 7, &SCORES);
         assert!(texts.len() == 2 && texts[0] < texts[1] && !texts.contains(&1));
-        assert_eq!(chosen(&rules, &SCORES).0, texts);
-        let of_key = |key| {
-            let mut rejected = Rejected::default();
-            rules.choose(&scored(&SCORES), &[1], 1, key, &mut rejected)
-        };
-        assert!((0..20).any(|key| of_key(key) != of_key(7)));
+        assert_eq!(chosen(&rules, 7, &SCORES).0, texts);
+        assert!((0..20).any(|seed| chosen(&rules, seed, &SCORES).0 != texts));
     }
 
     #[test]
@@ -337,7 +382,7 @@ mod tests {
     #[test]
     fn more_candidates_are_looked_at_where_scores_limit_them() {
         let rules = Rules { count: 3, range_min: 2, ..Rules::default() };
-        assert_eq!(rules.depth(2), 9);
-        assert_eq!(Rules { relative_margin: Some(0.1), ..rules }.depth(2), 36);
+        assert_eq!(rules.looked_at(2), 7);
+        assert_eq!(Rules { relative_margin: Some(0.1), ..rules }.looked_at(2), 34);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use temper_data::mining::{Pool, Rejected, Rules, Sampling};
+use temper_data::mining::{Miner, Pool, Rejected, Rules, Sampling, Tally};
 use temper_data::{Examples, Kind, random};
 use temper_encoder::Encoder;
 use temper_eval::Prompts;
@@ -18,9 +18,6 @@ use crate::error::Error;
 
 /// Texts that are embedded between two looks at what the person wants.
 const TOGETHER: usize = 2048;
-
-/// Anchors that are answered together.
-const ANSWERED: usize = 256;
 
 /// When and how negatives are mined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,35 +117,17 @@ impl Negatives {
     }
 }
 
-/// What a mining came to, beside the negatives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
-    /// Different anchors.
-    pub anchors: usize,
-    /// Anchors for which the rules left too few negatives; others were drawn for them.
-    pub short: usize,
-    /// Candidates that were not taken.
-    pub rejected: Rejected,
-}
-
-impl Tally {
-    /// How many candidates each rule rejected.
-    pub(crate) fn rejected_by_rule(&self) -> BTreeMap<String, usize> {
-        let Rejected { candidates: _, own, absolute_margin, relative_margin, max_score, min_score } =
-            self.rejected;
-        let rules = [
-            ("own", own),
-            ("absolute_margin", absolute_margin),
-            ("relative_margin", relative_margin),
-            ("max_score", max_score),
-            ("min_score", min_score),
-        ];
-        rules
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(rule, count)| (rule.to_owned(), count))
-            .collect()
-    }
+/// How many candidates each rule rejected.
+pub(crate) fn by_rule(rejected: &Rejected) -> BTreeMap<String, usize> {
+    let Rejected { candidates: _, own, absolute_margin, relative_margin, max_score, min_score } = *rejected;
+    let rules = [
+        ("own", own),
+        ("absolute_margin", absolute_margin),
+        ("relative_margin", relative_margin),
+        ("max_score", max_score),
+        ("min_score", min_score),
+    ];
+    rules.into_iter().filter(|(_, count)| *count > 0).map(|(rule, count)| (rule.to_owned(), count)).collect()
 }
 
 /// What was chosen: for every anchor the places of its negatives in the pool.
@@ -204,27 +183,22 @@ impl Mining<'_> {
         vectors: &PoolVectors,
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Choice>, Error> {
-        let (rules, most, count) = (self.config.rules(), pool.most_own(), pool.anchors.len());
-        let key = random::key(self.seed, "mine", self.step);
-        let mut tally = Tally { anchors: count, short: 0, rejected: Rejected::default() };
-        let mut places = Vec::with_capacity(count);
-        for first in (0..count).step_by(ANSWERED) {
-            if !go_on(first) {
+        let rules = self.config.rules();
+        let mut miner = Miner::new(pool, &rules, self.seed, self.step);
+        let mut places = Vec::with_capacity(pool.anchors.len());
+        for anchors in pool.pieces() {
+            if !go_on(anchors.start) {
                 return Ok(None);
             }
-            let anchors = first..(first + ANSWERED).min(count);
-            let scored = vectors.score(pool, anchors.clone(), rules.depth(most));
+            let scored = vectors.score(pool, anchors.clone(), miner.depth());
             for (anchor, scored) in anchors.zip(scored) {
-                let key = random::uniform_u64(key, anchor as u64);
-                let own = pool.own(anchor);
-                let chosen = rules.choose(&scored, &own, most, key, &mut tally.rejected);
+                let chosen = miner.choose(anchor, &scored);
                 let mut chosen: Vec<usize> = chosen.into_iter().map(|candidate| candidate.text).collect();
-                tally.short += usize::from(chosen.len() < rules.count);
-                fill_up(&mut chosen, &own, &rules, pool.texts.len(), key)?;
+                fill_up(&mut chosen, &pool.own(anchor), &rules, pool.texts.len(), miner.key(anchor))?;
                 places.push(chosen);
             }
         }
-        Ok(Some(Choice { places, tally }))
+        Ok(Some(Choice { places, tally: miner.tally }))
     }
 
     /// From places in the pool to examples.

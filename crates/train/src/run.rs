@@ -22,7 +22,7 @@ use crate::judging::{prompts, prompts_of, score_name};
 use crate::learner::{Learner, Trained};
 use crate::losses::{LossInput, Objective, Owned};
 use crate::memory;
-use crate::mining::{Mining, Negatives};
+use crate::mining::{Mining, Negatives, by_rule};
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
@@ -234,7 +234,7 @@ impl<'a> Loop<'a> {
             anchors: tally.anchors,
             negatives: config.num_negatives,
             short: tally.short,
-            rejected: tally.rejected_by_rule(),
+            rejected: by_rule(&tally.rejected),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         });
         Ok(())

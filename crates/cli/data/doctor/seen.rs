@@ -18,8 +18,6 @@ use crate::terminal::Terminal;
 
 /// Letters of a text that is shown.
 const SHOWN: usize = 60;
-/// Anchors that are answered together, between two looks for Ctrl-C.
-const TOGETHER: usize = 256;
 /// Texts whose tokens are counted together.
 const COUNTED: usize = 4096;
 /// Share of the positives that are closer from which one is weak, and how many that are at least; the rank of a wrong
@@ -91,9 +89,8 @@ pub fn look(
     let bar = terminal.progress("looking", Some(pool.anchors.len()));
     let weak = args.rank.unwrap_or(((WEAK * pool.texts.len() as f64) as usize).max(WEAK_AT_LEAST));
     let mut ranked = Ranked { weak, ..Ranked::default() };
-    for first in (0..pool.anchors.len()).step_by(TOGETHER) {
+    for anchors in pool.pieces() {
         interrupt.check()?;
-        let anchors = first..(first + TOGETHER).min(pool.anchors.len());
         bar.inc(anchors.len() as u64);
         look.suspects(anchors, &mut ranked, findings);
     }
