@@ -71,15 +71,6 @@ pub fn diagnose(dataset: &Dataset, evaluation: Option<&Dataset>, watch: Watch<'_
     findings
 }
 
-/// Where an example was read, as `file:line`.
-pub fn place(dataset: &Dataset, example: usize) -> String {
-    let origin = dataset.examples[example].origin;
-    match dataset.files.get(origin.file as usize) {
-        Some(file) => format!("{}:{}", file.path.display(), origin.line),
-        None => format!("line {}", origin.line),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -139,6 +139,16 @@ impl Example {
     }
 }
 
+impl Origin {
+    /// As `file:line`, of these files.
+    pub(crate) fn place(self, files: &[FileReport]) -> String {
+        match files.get(self.file as usize) {
+            Some(file) => format!("{}:{}", file.path.display(), self.line),
+            None => format!("line {}", self.line),
+        }
+    }
+}
+
 impl Dataset {
     /// Number of examples.
     pub fn len(&self) -> usize {
@@ -148,6 +158,11 @@ impl Dataset {
     /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
         self.examples.is_empty()
+    }
+
+    /// Where an example was read, as `file:line`.
+    pub fn place(&self, index: usize) -> String {
+        self.examples[index].origin.place(&self.files)
     }
 
     /// The label of an example for people: the name of its class, or its score.

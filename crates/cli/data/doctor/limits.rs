@@ -7,6 +7,7 @@ use std::path::Path;
 use temper_data::doctor::Check;
 use toml_edit::{Document, Item};
 
+use super::check;
 use super::diagnosis::Diagnosis;
 use crate::failure::BadInput;
 
@@ -31,11 +32,8 @@ impl Limits {
         let mut limits = BTreeMap::new();
         for (name, item) in document.as_table() {
             let span = document.as_table().key(name).and_then(toml_edit::Key::span);
-            let known = Check::ALL.into_iter().find(|check| check.name() == name);
-            let Some(check) = known else {
-                return Err(problem(span, format!("there is no check `{name}`"))
-                    .hint(format!("there are {}", Check::ALL.map(Check::name).join(", "))));
-            };
+            let check = check(name)
+                .map_err(|known| problem(span.clone(), format!("there is no check `{name}`")).hint(known))?;
             let share = share(item).ok_or_else(|| {
                 problem(
                     item.span().or(span.clone()),

@@ -27,6 +27,9 @@ use diagnosis::Diagnosis;
 use lacks::lacks;
 use limits::Limits;
 
+/// Letters of a text that is shown.
+const SHOWN: usize = 60;
+
 /// Tell what is wrong with training data: duplicates, leaks, contradictions, outliers, wrong pairs, false negatives
 ///
 /// Texts alone show duplicates, near duplicates, texts of the evaluation data, contradictions and outliers. With --model

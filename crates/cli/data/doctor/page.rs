@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use temper_data::doctor::{Check, Finding, label_counts, place};
+use temper_data::doctor::{Check, Finding, label_counts};
 
 use super::diagnosis::Diagnosis;
 use super::limits::Limits;
@@ -130,7 +130,7 @@ fn findings(diagnosis: &Diagnosis) -> String {
 fn item(page: &mut String, diagnosis: &Diagnosis, finding: &Finding) {
     let dataset = &diagnosis.dataset;
     let example = &dataset.examples[finding.example];
-    let (place, why) = (escape(&place(dataset, finding.example)), escape(&finding.why));
+    let (place, why) = (escape(&dataset.place(finding.example)), escape(&finding.why));
     let _ = write!(page, "<li><code>{place}</code> <bdi>{why}</bdi><dl>");
     for (role, text) in dataset.kind.roles().iter().zip(&example.texts) {
         let text = escape(&shorten(text, LONGEST_TEXT));

@@ -2,14 +2,12 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use temper_data::doctor::{Check, Finding, label_counts, place};
+use temper_data::doctor::{Check, Finding, label_counts};
 use temper_data::{Dataset, Kind};
 
+use super::SHOWN;
 use super::diagnosis::Diagnosis;
 use crate::table::{shorten, table};
-
-/// Letters of a text that is shown.
-const SHOWN: usize = 60;
 
 /// Everything, to be written without holding it in memory twice.
 #[derive(Serialize)]
@@ -75,7 +73,7 @@ impl Serialize for Findings<'_> {
             let example = &self.0.dataset.examples[finding.example];
             Told {
                 check: finding.check,
-                place: place(&self.0.dataset, finding.example),
+                place: self.0.dataset.place(finding.example),
                 why: &finding.why,
                 texts: &example.texts,
                 label: label(&self.0.dataset, finding.example),
@@ -123,7 +121,7 @@ fn some(diagnosis: &Diagnosis, check: Check, show: usize) -> String {
         let texts = &diagnosis.dataset.examples[finding.example].texts;
         let texts = texts.iter().take(2).map(|text| format!("{:?}", shorten(text, SHOWN)));
         let texts = texts.collect::<Vec<_>>().join("  ");
-        format!("  {}  {}\n    {texts}", place(&diagnosis.dataset, finding.example), finding.why)
+        format!("  {}  {}\n    {texts}", diagnosis.dataset.place(finding.example), finding.why)
     });
     let mut lines = vec![check.name().to_owned()];
     lines.extend(shown);

@@ -3,21 +3,19 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use temper_data::doctor::{Check, Finding, in_batch, place};
+use temper_data::doctor::{Check, Finding, in_batch};
 use temper_data::mining::Pool;
 use temper_data::{Dataset, Retrieval};
 use temper_eval::Task;
 use temper_vectors::{Prepared, standings};
 
-use super::Args;
+use super::{Args, SHOWN};
 use crate::interrupt::Interrupt;
 use crate::model::Opened;
 use crate::scorer::embed_pool;
 use crate::table::shorten;
 use crate::terminal::Terminal;
 
-/// Letters of a text that is shown.
-const SHOWN: usize = 60;
 /// Texts whose tokens are counted together.
 const COUNTED: usize = 4096;
 /// Share of the positives that are closer from which one is weak, and how many that are at least; the rank of a wrong
@@ -203,7 +201,7 @@ impl Look<'_> {
                     "{closer} texts{rows} are closer; it has {score:.3}, {:.3} has {:?} at {}",
                     nearest.score,
                     shorten(&pool.texts[nearest.row], SHOWN),
-                    place(self.dataset, self.places.texts[nearest.row])
+                    self.dataset.place(self.places.texts[nearest.row])
                 );
                 let example = self.places.pairs[&(pool.anchors[anchor].as_str(), pool.texts[*text].as_str())];
                 findings.push(Finding { check, example, why });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::labels::Labels;
-use super::{Check, Finding, place};
+use super::{Check, Finding};
 use crate::example::{Dataset, Example, Kind};
 
 /// The same texts as an earlier example: a duplicate, or a contradiction where the labels disagree.
@@ -18,7 +18,7 @@ pub(super) fn duplicates(dataset: &Dataset, findings: &mut Vec<Finding>) {
         let (check, why) = if labels.disagree(dataset, earlier, index) {
             (Check::Contradiction, contrary(dataset, earlier, index))
         } else {
-            (Check::Duplicate, format!("as {}", place(dataset, earlier)))
+            (Check::Duplicate, format!("as {}", dataset.place(earlier)))
         };
         findings.push(Finding { check, example: index, why });
     }
@@ -27,7 +27,7 @@ pub(super) fn duplicates(dataset: &Dataset, findings: &mut Vec<Finding>) {
 /// That a later example has another label.
 pub(super) fn contrary(dataset: &Dataset, earlier: usize, later: usize) -> String {
     let [a, b] = [earlier, later].map(|index| dataset.shown_label(index).unwrap_or_default());
-    format!("labelled {b}, but {a} at {}", place(dataset, earlier))
+    format!("labelled {b}, but {a} at {}", dataset.place(earlier))
 }
 
 /// What makes two examples the same; a scored pair of texts says the same in both orders.
@@ -53,7 +53,7 @@ pub(super) fn leaks(dataset: &Dataset, evaluation: &Dataset, findings: &mut Vec<
             .zip(&example.texts)
             .find_map(|(role, text)| Some((role, judged.get(text.as_str())?)));
         if let Some((role, other)) = found {
-            let why = format!("its {role} is in {}", place(evaluation, *other));
+            let why = format!("its {role} is in {}", evaluation.place(*other));
             findings.push(Finding { check: Check::Leak, example: index, why });
         }
     }

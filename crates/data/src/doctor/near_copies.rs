@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::copies::contrary;
 use super::labels::Labels;
 use super::near::{NEARLY, Signature, Words, candidates, jaccard, signature, sorted, words};
-use super::{Check, Finding, Step, TOLD_EVERY, Watch, place};
+use super::{Check, Finding, Step, TOLD_EVERY, Watch};
 use crate::example::{Dataset, Example, Kind};
 
 /// The same of words that count by their rarity.
@@ -80,11 +80,11 @@ pub(super) fn find(
         let mut add = |check, why| findings.push(Finding { check, example: later, why });
         let earlier = |item: u32| item as usize - judged.len();
         if let (Some((other, share)), Some(evaluation)) = (near[Of::Judged as usize], evaluation) {
-            let place = place(evaluation, other as usize);
+            let place = evaluation.place(other as usize);
             add(Check::NearLeak, format!("{} shared with {place}", words(share)));
         }
         if let Some((other, share)) = near[Of::Same as usize] {
-            let place = place(dataset, earlier(other));
+            let place = dataset.place(earlier(other));
             add(Check::NearDuplicate, format!("{} shared with {place}", words(share)));
         }
         if let Some((other, share)) = near[Of::Contrary as usize] {

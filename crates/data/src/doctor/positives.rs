@@ -1,6 +1,6 @@
 //! Positives that are the anchor itself, or belong to other anchors too, and negatives that are positives elsewhere.
 
-use super::{Check, Finding, place};
+use super::{Check, Finding};
 use crate::example::{Dataset, Example};
 
 pub(super) fn find(dataset: &Dataset, findings: &mut Vec<Finding>) {
@@ -28,7 +28,7 @@ pub(super) fn find(dataset: &Dataset, findings: &mut Vec<Finding>) {
             let pair = (anchor, negative.as_str());
             let at = by_anchor.partition_point(|(other, _)| *other < pair);
             if let Some((_, other)) = by_anchor.get(at).filter(|(other, _)| *other == pair) {
-                let why = format!("a negative is the positive at {}", place(dataset, *other));
+                let why = format!("a negative is the positive at {}", dataset.place(*other));
                 add(Check::Contradiction, why);
                 break;
             }

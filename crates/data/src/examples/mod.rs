@@ -130,8 +130,7 @@ impl Examples {
 
     /// `file:line` of an example.
     pub fn place(&self, index: usize) -> String {
-        let origin = self.origin(index);
-        format!("{}:{}", self.files[origin.file as usize].path.display(), origin.line)
+        self.origin(index).place(&self.files)
     }
 
     /// The label of an example, where it has one.
