@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use temper_data::{ColumnMap, Mixing};
 
-use crate::config::{Config, PromptConfig};
+use crate::config::{Config, PromptConfig, TrainConfig};
 use crate::losses::LossConfig;
 
 /// One `[[sets]]` table. Every batch has examples of one set.
@@ -91,40 +91,24 @@ impl Config {
 
 /// Rules between `[[sets]]` and the rest of a config.
 pub(crate) fn check(config: &Config) -> Result<(), String> {
-    let train = &config.train;
-    let temperature = train.multi_dataset_batch_sampler == Some(SetSampler::Temperature);
-    match train.multi_dataset_temperature {
-        None if temperature => {
-            return Err("`train.multi_dataset_temperature` is missing, as in 2.0: the sampler \"temperature\" needs it"
-                .to_owned());
-        }
-        Some(_) if !temperature => {
-            return Err("`train.multi_dataset_temperature` means nothing without \
-                        train.multi_dataset_batch_sampler = \"temperature\""
-                .to_owned());
-        }
-        Some(value) if !(value.is_finite() && value > 0.0) => {
-            return Err(format!("`train.multi_dataset_temperature` is {value}, expected a positive number"));
-        }
-        _ => (),
-    }
+    check_sampler(&config.train)?;
     if config.sets.is_empty() {
-        return match train.multi_dataset_batch_sampler {
+        return match config.train.multi_dataset_batch_sampler {
             Some(_) => Err("`train.multi_dataset_batch_sampler` means nothing without `[[sets]]`".to_owned()),
             None => Ok(()),
         };
     }
-    if config.mine.is_some() {
-        return Err("`[mine]` and `[[sets]]` exclude each other; mine the negatives of a set with `temper mine`, whose \
-                    output trains as it is"
-            .to_owned());
-    }
     let of_one_set = [
-        ("data.train", "train", !config.data.train.is_empty()),
-        ("[loss]", "loss", config.loss != LossConfig::default()),
+        (
+            "[mine]",
+            config.mine.is_some(),
+            "mine the negatives of a set with `temper mine`, whose output trains as it is",
+        ),
+        ("data.train", !config.data.train.is_empty(), "give every set its own `train`"),
+        ("[loss]", config.loss != LossConfig::default(), "give every set its own `loss`"),
     ];
-    if let Some((key, own, _)) = of_one_set.iter().find(|(_, _, given)| *given) {
-        return Err(format!("`{key}` and `[[sets]]` exclude each other; give every set its own `{own}`"));
+    if let Some((key, _, remedy)) = of_one_set.iter().find(|(_, given, _)| *given) {
+        return Err(format!("`{key}` and `[[sets]]` exclude each other; {remedy}"));
     }
     let mut names = HashSet::new();
     for set in &config.sets {
@@ -145,6 +129,24 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
         set.loss.check().map_err(named)?;
     }
     Ok(())
+}
+
+/// The temperature is given where it is meant, and only there.
+fn check_sampler(train: &TrainConfig) -> Result<(), String> {
+    let is_meant = train.multi_dataset_batch_sampler == Some(SetSampler::Temperature);
+    match train.multi_dataset_temperature {
+        None if is_meant => Err(
+            "`train.multi_dataset_temperature` is missing, as in 2.0: the sampler \"temperature\" needs it"
+                .to_owned(),
+        ),
+        Some(_) if !is_meant => Err("`train.multi_dataset_temperature` means nothing without \
+                                     train.multi_dataset_batch_sampler = \"temperature\""
+            .to_owned()),
+        Some(value) if !(value.is_finite() && value > 0.0) => {
+            Err(format!("`train.multi_dataset_temperature` is {value}, expected a positive number"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
