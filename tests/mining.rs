@@ -136,10 +136,14 @@ fn what_cannot_be_mined_is_refused() {
         (&["pairs.jsonl", "--bm25", "--range-min", "5", "--range-max", "6"], "there are not 3"),
         (&["pairs.jsonl", "--bm25", "--include-positives"], "n-tuple"),
         (&["pairs.jsonl", "--bm25", "--corpus", "none.jsonl"], "none.jsonl"),
-        (&["pairs.jsonl", "--bm25", "-o", "no/such/place.jsonl"], "no/such/place.jsonl"),
+        // Before anything is computed.
+        (&["pairs.jsonl", "--model", "none", "-o", "no/such/place.jsonl"], "no/such/place.jsonl"),
+        (&["pairs.jsonl", "--model", "./none", "-o", "pairs.jsonl"], "none"),
     ] {
         let output = place.run(&[&["mine"], args].concat());
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && errors.contains(problem), "{args:?}: {errors}");
     }
+    assert_eq!(std::fs::read_to_string(place.path("pairs.jsonl")).unwrap(), PAIRS);
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 2, "nothing is left behind");
 }

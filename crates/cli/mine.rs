@@ -1,7 +1,7 @@
 //! `temper mine`: hard negatives for pairs.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use temper_data::bm25::Bm25;
 use temper_data::mining::{Candidate, Miner, Pool, Rejected, Rules, Sampling, Tally};
 use temper_data::{CorpusColumns, read_corpus};
-use temper_runs::write_atomic;
+use temper_runs::AtomicFile;
 
 use crate::embed::is_special;
 use crate::failure::BadInput;
@@ -118,11 +118,41 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let rules = args.rules()?;
     let pool = args.pool(terminal)?;
     let interrupt = Interrupt::listen()?;
+    // A pipe or a device is written into and never replaced.
+    let file = args.output.as_deref().filter(|path| !is_special(path));
+    let mut file = file.map(AtomicFile::create).transpose()?;
+    let failed = || match &args.output {
+        Some(path) => format!("failed to write `{}`", path.display()),
+        None => "failed to write to stdout".to_owned(),
+    };
+    let mut out: Box<dyn Write> = match (&mut file, &args.output) {
+        (Some(file), _) => Box::new(file),
+        (None, Some(path)) => Box::new(File::create(path).with_context(failed)?),
+        (None, None) => Box::new(stdout()),
+    };
     let scorer = args.scorer(&pool, &interrupt, terminal)?;
-    let mined = mine(&args, &rules, &pool, &scorer, &interrupt, terminal)?;
-    interrupt.no_longer_wait();
-    args.write(&mined.lines)?;
-    terminal.note(mined.told(rules.count));
+    let bar = terminal.progress("mining", Some(pool.anchors.len()));
+    let mut miner = Miner::new(&pool, &rules, args.seed, 0);
+    let mut rows = 0;
+    for anchors in pool.pieces() {
+        interrupt.check()?;
+        let scored = scorer.score(&pool, anchors.clone(), miner.depth());
+        bar.inc(anchors.len() as u64);
+        let mut lines = Vec::new();
+        for (anchor, scored) in anchors.zip(scored) {
+            let negatives = miner.choose(anchor, &scored);
+            for line in args.lines(&pool, anchor, &scored.positives, &negatives) {
+                serde_json::to_writer(&mut lines, &line)?;
+                lines.push(b'\n');
+                rows += 1;
+            }
+        }
+        bar.suspend(|| out.write_all(&lines)).with_context(failed)?;
+    }
+    bar.finish_and_clear();
+    drop(out);
+    file.map_or(Ok(()), AtomicFile::finish)?;
+    terminal.note(told(rows, rules.count, miner.tally));
     Ok(())
 }
 
@@ -173,20 +203,6 @@ impl Args {
         let opened = self.reading.open(model, terminal)?;
         let vectors = embed_pool(pool, &opened, &self.prompts, &self.vectors, interrupt, terminal)?;
         Ok(Scorer::Vectors(vectors))
-    }
-
-    fn write(&self, lines: &[u8]) -> anyhow::Result<()> {
-        let Some(path) = &self.output else {
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            out.write_all(lines)?;
-            return Ok(out.flush()?);
-        };
-        let failed = || format!("failed to write `{}`", path.display());
-        if is_special(path) {
-            File::create(path).and_then(|mut file| file.write_all(lines)).with_context(failed)
-        } else {
-            write_atomic(path, lines).with_context(failed)
-        }
     }
 
     /// The lines of one anchor: its positives with their scores, and what was chosen.
@@ -246,69 +262,30 @@ impl Args {
     }
 }
 
-/// What was found.
-#[derive(Default)]
-struct Mined {
-    /// JSONL.
-    lines: Vec<u8>,
-    rows: usize,
-    tally: Tally,
-}
-
-fn mine(
-    args: &Args,
-    rules: &Rules,
-    pool: &Pool,
-    scorer: &Scorer,
-    interrupt: &Interrupt,
-    terminal: &Terminal,
-) -> anyhow::Result<Mined> {
-    let bar = terminal.progress("mining", Some(pool.anchors.len()));
-    let mut miner = Miner::new(pool, rules, args.seed, 0);
-    let mut mined = Mined::default();
-    for anchors in pool.pieces() {
-        interrupt.check()?;
-        let scored = scorer.score(pool, anchors.clone(), miner.depth());
-        bar.inc(anchors.len() as u64);
-        for (anchor, scored) in anchors.zip(scored) {
-            let negatives = miner.choose(anchor, &scored);
-            for line in args.lines(pool, anchor, &scored.positives, &negatives) {
-                serde_json::to_writer(&mut mined.lines, &line)?;
-                mined.lines.push(b'\n');
-                mined.rows += 1;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    mined.tally = miner.tally;
-    Ok(mined)
-}
-
-impl Mined {
-    fn told(&self, asked: usize) -> String {
-        let Tally { anchors, short, none, rejected } = self.tally;
-        let Rejected { candidates, own, absolute_margin, relative_margin, max_score, min_score } = rejected;
-        let limits = [
-            (own, "positives of the anchor, or the same text"),
-            (absolute_margin, "within the absolute margin of the positive"),
-            (relative_margin, "within the relative margin of the positive"),
-            (max_score, "above the highest score"),
-            (min_score, "below the lowest score"),
-        ];
-        let share = |count: usize| 100.0 * count as f64 / candidates.max(1) as f64;
-        let limits: Vec<String> = limits
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, why)| format!("\n  {count} rejected ({:.1} %): {why}", share(*count)))
-            .collect();
-        let limits = limits.concat();
-        let short = match short {
-            0 => String::new(),
-            _ => format!(
-                "\n  {short} of {anchors} anchors have fewer than {asked} negatives, {none} none; a larger --range-max or \
-                 wider limits find more"
-            ),
-        };
-        format!("{} lines; {candidates} candidates were looked at{limits}{short}", self.rows)
-    }
+/// What was found, in words.
+fn told(rows: usize, asked: usize, tally: Tally) -> String {
+    let Tally { anchors, short, none, rejected } = tally;
+    let Rejected { candidates, own, absolute_margin, relative_margin, max_score, min_score } = rejected;
+    let limits = [
+        (own, "positives of the anchor, or the same text"),
+        (absolute_margin, "within the absolute margin of the positive"),
+        (relative_margin, "within the relative margin of the positive"),
+        (max_score, "above the highest score"),
+        (min_score, "below the lowest score"),
+    ];
+    let share = |count: usize| 100.0 * count as f64 / candidates.max(1) as f64;
+    let limits: Vec<String> = limits
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| format!("\n  {count} rejected ({:.1} %): {why}", share(*count)))
+        .collect();
+    let limits = limits.concat();
+    let short = match short {
+        0 => String::new(),
+        _ => format!(
+            "\n  {short} of {anchors} anchors have fewer than {asked} negatives, {none} none; a larger --range-max or \
+             wider limits find more"
+        ),
+    };
+    format!("{rows} lines; {candidates} candidates were looked at{limits}{short}")
 }

@@ -32,7 +32,7 @@ mod summary;
 mod tail;
 mod tensorboard;
 
-pub use atomic::write_atomic;
+pub use atomic::{AtomicFile, write_atomic};
 pub use checkpoints::CheckpointIndex;
 pub use comparison::{Compared, ComparedScore, Comparison, compare};
 pub use error::Error;
