@@ -11,21 +11,21 @@ use super::check;
 use super::diagnosis::Diagnosis;
 use crate::failure::BadInput;
 
-/// For each check that is limited the largest share of the examples.
+/// For each check that is limited the largest share of the examples, and where that is said.
 #[derive(Default)]
-pub struct Limits(BTreeMap<Check, f64>);
+pub struct Limits(BTreeMap<Check, (f64, String)>);
 
 impl Limits {
-    /// Reads a TOML file with lines `check = share`; of what is not looked for, for what a check `lacks`, nothing would
-    /// be found, and a limit is refused.
-    pub fn read(path: &Path, lacks: impl Fn(Check) -> Option<String>) -> Result<Self, BadInput> {
+    /// Reads a TOML file with lines `check = share`.
+    pub fn read(path: &Path) -> Result<Self, BadInput> {
         let named = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| BadInput::new(format!("failed to read the limits `{named}`: {error}")))?;
-        let problem = |span: Option<Range<usize>>, what: String| {
+        let place = |span: Option<Range<usize>>| {
             let line = span.map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            BadInput::new(format!("`{named}`, line {line}: {what}"))
+            format!("`{named}`, line {line}")
         };
+        let problem = |span, what: String| BadInput::new(format!("{}: {what}", place(span)));
         let document = Document::parse(&*text).map_err(|error| {
             problem(error.span(), error.message().to_owned()).hint("a line has `leak = 0.01`")
         })?;
@@ -40,23 +40,28 @@ impl Limits {
                     format!("`{name}` is no share, expected a number from 0 to 1"),
                 )
             })?;
-            if let Some(why) = lacks(check) {
-                return Err(problem(span, format!("`{name}` is not looked for {why}"))
-                    .hint("give what is missing, or remove the line"));
-            }
-            limits.insert(check, share);
+            limits.insert(check, (share, place(span)));
         }
         Ok(Self(limits))
     }
 
+    /// Refuses a limit of what is not looked for, for what a check `lacks`: it would hold whatever the examples are.
+    pub fn check(&self, lacks: impl Fn(Check) -> Option<String>) -> Result<(), BadInput> {
+        let idle = self.0.iter().find_map(|(check, (_, place))| Some((check, place, lacks(*check)?)));
+        idle.map_or(Ok(()), |(check, place, why)| {
+            let problem = format!("{place}: `{}` is not looked for {why}", check.name());
+            Err(BadInput::new(problem).hint("give what is missing, or remove the line"))
+        })
+    }
+
     /// The limit of a check.
     pub fn of(&self, check: Check) -> Option<f64> {
-        self.0.get(&check).copied()
+        self.0.get(&check).map(|(share, _)| *share)
     }
 
     /// What is above its limit, in words.
     pub fn broken_by(&self, diagnosis: &Diagnosis) -> Vec<String> {
-        let told = |(check, limit): (&Check, &f64)| {
+        let told = |(check, (limit, _)): (&Check, &(f64, String))| {
             let share = diagnosis.share(diagnosis.examples(*check).ok()?);
             let name = check.name();
             (share > *limit).then(|| format!("{name}: {share:.4} of the examples, at most {limit}"))

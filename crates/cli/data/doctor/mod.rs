@@ -96,6 +96,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let limits = args.limits.as_deref().map_or_else(|| Ok(Limits::default()), Limits::read)?;
     if args.rank == Some(0) {
         return Err(BadInput::new("--rank is 0, expected 1 or more").into());
     }
@@ -107,7 +108,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
         let problem = format!("`{file}` holds labelled texts, and --exclusions writes pairs");
         return Err(BadInput::new(problem).hint("--cleaned FILE writes what is better left in").into());
     }
-    let limits = args.limits(&dataset)?;
+    args.check(&limits, &dataset)?;
     let evaluation =
         if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
     let mut findings = find(&dataset, evaluation.as_ref(), terminal);
@@ -164,15 +165,14 @@ fn check(name: &str) -> Result<Check, String> {
 }
 
 impl Args {
-    /// The limits; nor can examples be left out for what is not looked for.
-    fn limits(&self, dataset: &Dataset) -> anyhow::Result<Limits> {
+    /// What is not looked for can neither be limited nor be a reason to leave examples out.
+    fn check(&self, limits: &Limits, dataset: &Dataset) -> Result<(), BadInput> {
         let lacks = |check| lacks(check, dataset, self);
         if let Some((check, why)) = self.leave_out.iter().find_map(|check| Some((check, lacks(*check)?))) {
             let problem = format!("--leave-out: `{}` is not looked for {why}", check.name());
-            return Err(BadInput::new(problem).hint("give what is missing, or remove the check").into());
+            return Err(BadInput::new(problem).hint("give what is missing, or remove the check"));
         }
-        let Some(path) = &self.limits else { return Ok(Limits::default()) };
-        Ok(Limits::read(path, lacks)?)
+        limits.check(lacks)
     }
 
     fn write(&self, diagnosis: &Diagnosis, limits: &Limits) -> anyhow::Result<()> {
