@@ -13,6 +13,7 @@ class NotMeasured(Exception):
 @dataclass(frozen=True)
 class Measured:
     output: str
+    errors: str
     seconds: float
     first_line_seconds: float
     peak_mb: float
@@ -39,10 +40,11 @@ def measure(command, environment):
                 process.wait()
         seconds = time.perf_counter() - begin
         others = busy_seconds() - busy - usage.ru_utime - usage.ru_stime
+        errors.seek(0)
+        told = errors.read()
         if process.returncode != 0:
-            errors.seek(0)
-            raise NotMeasured(f"{brief(command)} ended with {process.returncode}: {last_words(errors.read())}")
-    return Measured(output, seconds, first_line_seconds, usage.ru_maxrss / 1024, max(0.0, others) / seconds)
+            raise NotMeasured(f"{brief(command)} ended with {process.returncode}: {last_words(told)}")
+    return Measured(output, told, seconds, first_line_seconds, usage.ru_maxrss / 1024, max(0.0, others) / seconds)
 
 
 def busy_seconds():

@@ -1,5 +1,6 @@
 """temper's commands, each a process of its own; embedding is timed as a whole one, training by its loop."""
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -17,18 +18,27 @@ class Temper:
     latency_binary: str | None = None
 
     def run(self, *arguments, threads=None):
-        command = [self.binary, "--quiet", "--threads", threads or self.threads, *arguments]
-        return measure(command, self.environment)
+        return self.tell("--quiet", *arguments, threads=threads)
+
+    def tell(self, *arguments, threads=None):
+        """Runs with what temper has to say on the way."""
+        return measure([self.binary, "--threads", threads or self.threads, *arguments], self.environment)
 
     def embed(self, model, texts, out, precision="f32", length=256, threads=None):
         return numbers(self.run("embed", model, texts, "--field", "text", "-o", out, "--max-seq-length", length,
                                 *precision_flags(precision), threads=threads))
 
-    def mine(self, model, pairs, out, negatives, margin, length):
-        return numbers(self.run("mine", pairs, "--model", model, "--no-cache", "-n", negatives, "--relative-margin", margin,
-                                "--max-seq-length", length, "-o", out))
+    def clean(self, rows, out):
+        """Leaves out what the doctor finds in the texts alone."""
+        return numbers(self.run("data", "doctor", rows, "--cleaned", out))
 
-    def train(self, model, pairs, run, recipe, threads=None):
+    def mine(self, model, pairs, out, negatives, margin, length, *more):
+        measured = self.tell("mine", pairs, "--model", model, "--no-cache", "-n", negatives, "--relative-margin", margin,
+                             "--max-seq-length", length, "-o", out, *more)
+        rejected = re.search(r"rejected \(([\d.]+) %\): within the relative margin", measured.errors)
+        return numbers(measured) | {"rejected %": float(rejected[1]) if rejected else 0.0}
+
+    def train(self, model, pairs, run, recipe, threads=None, changes=None):
         settings = {
             "model.base": model, "model.max_seq_length": recipe.length, "data.train": [str(pairs)], "data.held_out": 0,
             "loss.name": "multiple_negatives_ranking", "loss.scale": recipe.scale, "seed": recipe.seed,
@@ -36,7 +46,7 @@ class Temper:
             "train.warmup_ratio": recipe.warmup, "train.weight_decay": 0.0, "train.batch_sampler": "shuffle",
             # Nobody saves a checkpoint within the time.
             "train.eval_steps": 0,
-        }
+        } | (changes or {})
         config = Path(f"{run}.toml")
         config.write_text("[model]\n[data]\ntrain = []\n", encoding="utf-8")
         shutil.rmtree(run, ignore_errors=True)

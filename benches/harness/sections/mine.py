@@ -20,7 +20,7 @@ def measure(bench):
         "sentence-transformers": lambda _: bench.peers.run(
             "mine_torch", bench.model, pairs, out.with_suffix(".peer"), NEGATIVES, MARGIN, LENGTH),
     }, 1)
-    section.table(rounds, "seconds", "peak MB")
+    section.table(rounds, "seconds", "peak MB", "rejected %")
     for what in ("seconds", "peak MB"):
         section.ratio(rounds, what, "temper", "sentence-transformers")
     section.median(rounds, "peak MB", "temper")
