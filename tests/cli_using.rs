@@ -304,7 +304,7 @@ fn bad_input_is_refused_and_nothing_is_written() {
         (vec!["eval", &model, "empty.jsonl"], "`empty.jsonl` is empty"),
         (vec!["eval", &model, "t.csv"], "no usual column names"),
         (vec!["eval", &model, "t.csv", "--columns", "anchor=title,positive=text"], "no column `text`"),
-        (vec!["eval", &model, "."], "not a BEIR folder"),
+        (vec!["eval", &model, "."], "has no split `validation` or `test`"),
         (vec!["similarity", &model, "alone"], "give two or more"),
         (vec!["data", "inspect", "t.txt"], "unknown format `txt`"),
     ] {

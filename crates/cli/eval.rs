@@ -34,10 +34,11 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
-    /// Data files and BEIR folders, each judged on its own
+    /// Data files, BEIR folders and folders of data sets as on the hub, each judged on its own
     #[arg(value_name = "DATA", required = true)]
     data: Vec<PathBuf>,
-    /// Which qrels of a BEIR folder: without it `test`, else `dev`, else the only one
+    /// Which qrels of a BEIR folder: without it `test`, else `dev`, else the only one; or which split of another folder:
+    /// `validation`, else `test`
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`

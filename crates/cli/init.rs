@@ -22,7 +22,7 @@ Examples:
   temper init train-*.csv --base runs/first --eval dev.csv -o second.toml
   temper init pairs.jsonl --fresh | less")]
 pub struct Args {
-    /// Training files (JSONL, CSV, TSV, Parquet)
+    /// Training files (JSONL, CSV, TSV, Parquet), or a folder of them as on the hub
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// MODEL to fine-tune: a folder, a run or a hub id
@@ -31,7 +31,7 @@ pub struct Args {
     /// Start from a small random encoder instead
     #[arg(long, conflicts_with = "base")]
     fresh: bool,
-    /// Evaluation file or BEIR folder; without one, a part of the training pairs is held out
+    /// Evaluation file, BEIR folder or folder of a data set; without one, a part of the training pairs is held out
     #[arg(long, value_name = "FILE")]
     eval: Vec<PathBuf>,
     /// What the columns mean, where their names do not say it: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`

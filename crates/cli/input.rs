@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use temper_data::{ColumnMap, Dataset, OnBadRow, ReadOptions};
+use temper_data::{ColumnMap, Dataset, OnBadRow, ReadOptions, Split};
 
 use crate::columns;
 use crate::terminal::Terminal;
@@ -10,7 +10,8 @@ use crate::terminal::Terminal;
 /// Which files to read, and how.
 #[derive(clap::Args)]
 pub struct InputArgs {
-    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), read as one data set
+    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), or folders of them
+    /// as on the hub, read as one data set
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
@@ -19,20 +20,28 @@ pub struct InputArgs {
     /// Leave bad rows out and say how many, in place of ending at them
     #[arg(long)]
     skip_bad_rows: bool,
+    /// Which split of a folder [default: train]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
 }
 
 impl InputArgs {
     /// Reads the files.
     pub fn read(&self, terminal: &Terminal) -> anyhow::Result<Dataset> {
-        self.read_others(&self.files, terminal)
+        let split = self.split.clone().map_or(Split::Train, Split::Named);
+        self.read_split(&self.files, split, terminal)
     }
 
-    /// Reads other files in the same way.
-    pub fn read_others(&self, files: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Dataset> {
+    /// Reads files to judge by in the same way.
+    pub fn read_evaluation(&self, files: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Dataset> {
+        self.read_split(files, Split::Evaluation, terminal)
+    }
+
+    fn read_split(&self, files: &[PathBuf], split: Split, terminal: &Terminal) -> anyhow::Result<Dataset> {
         let columns = self.columns.clone().unwrap_or_default();
         let on_bad_row = if self.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::default() };
-        let dataset =
-            temper_data::read(files, &ReadOptions { columns, on_bad_row, ..ReadOptions::default() })?;
+        let options = ReadOptions { columns, on_bad_row, split, ..ReadOptions::default() };
+        let dataset = temper_data::read(files, &options)?;
         if let Some(first) = dataset.skipped.first() {
             terminal.warn(format!("bad rows left out: {}; the first: {first}", dataset.skipped.len()));
         }

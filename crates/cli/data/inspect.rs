@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use temper_data::inspect::{ClassReport, CountTokens, Report};
-use temper_data::{BadRow, ColumnMap, Dataset, OnBadRow, ReadOptions};
+use temper_data::{BadRow, ColumnMap, Dataset, OnBadRow, ReadOptions, Split};
 
 use crate::columns;
 use crate::model::ReadingArgs;
@@ -25,7 +25,8 @@ Examples:
   temper data inspect train.jsonl --eval dev.jsonl --model MODEL
   temper data inspect faq.csv --columns anchor=question,positive=answer --json")]
 pub struct Args {
-    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), read as one data set
+    /// Files of pairs, triplets, scored pairs, classified pairs or labelled texts (JSONL, CSV, TSV, Parquet), or folders of them
+    /// as on the hub, read as one data set
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Evaluation data: texts that occur in both are counted
@@ -40,6 +41,9 @@ pub struct Args {
     /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
+    /// Which split of a folder [default: train]
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,15 +53,17 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let options = ReadOptions {
+    let of = |split| ReadOptions {
         columns: args.columns.clone().unwrap_or_default(),
         // Bad rows are part of what there is to tell.
         on_bad_row: OnBadRow::Skip,
+        split,
         ..ReadOptions::default()
     };
-    let mut dataset = temper_data::read(&args.files, &options)?;
+    let split = args.split.clone().map_or(Split::Train, Split::Named);
+    let mut dataset = temper_data::read(&args.files, &of(split))?;
     let mut evaluation =
-        if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &options)?) };
+        if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &of(Split::Evaluation))?) };
     let mut excluded = temper_train::excluded_pairs(&args.exclude)?;
     excluded.leave_out(&mut dataset);
     if let Some(evaluation) = &mut evaluation {

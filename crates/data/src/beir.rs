@@ -10,6 +10,11 @@ use crate::error::Error;
 use crate::format::{Cells, Format};
 use crate::retrieval::Retrieval;
 
+/// Whether a folder has what only BEIR folders have.
+pub fn is_beir(dir: &Path) -> bool {
+    dir.join("corpus.jsonl").is_file() || dir.join("qrels").is_dir()
+}
+
 /// Reads a BEIR folder; only queries that the split judges are kept, in the order of `queries.jsonl`.
 ///
 /// Without a split: `test`, else `dev`, else the only one.

@@ -32,6 +32,45 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A folder without data.
+    #[error(
+        "`{}` is a folder with no data files: a data set's has some like train.jsonl or data/train-00000-of-00001.parquet, a \
+         BEIR folder corpus.jsonl, queries.jsonl and qrels/", folder.display()
+    )]
+    NoDataFiles {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder whose data is in a format that cannot be read.
+    #[error(
+        "`{}` holds Arrow files, which `save_to_disk` writes and which are not read; write each split with \
+         `to_parquet(\"train.parquet\")`, and name that", folder.display()
+    )]
+    ArrowFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder without the split that is wanted.
+    #[error(
+        "`{}` has no split `{wanted}`; it has {}; name another with `--split` where there is one, or its files",
+        folder.display(), quoted(splits)
+    )]
+    NoSplit {
+        /// The folder.
+        folder: PathBuf,
+        /// The split.
+        wanted: String,
+        /// The splits there are.
+        splits: Vec<String>,
+    },
+    /// A folder of several data sets.
+    #[error("`{}` holds several data sets: {}; name the folder of one", folder.display(), quoted(subsets))]
+    SeveralDataSets {
+        /// The folder.
+        folder: PathBuf,
+        /// Their folders.
+        subsets: Vec<String>,
+    },
     /// A list in a format that has none.
     #[error("`{}`: a teacher's scores are lists, which only JSONL holds; name the file .jsonl", path.display())]
     ScoresNotWritten {

@@ -1,6 +1,6 @@
 //! Files of pairs, triplets, scored pairs and labelled texts become indexable examples, seeded orders and reports.
 //!
-//! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files into a
+//! Row 0: plain files and structs, never a tensor. [`fn@read`] turns files, [`files_of`] a folder's among them, into a
 //! [`Dataset`], [`Examples`] are those of a run, in memory or left in their files, [`split`] holds a part of them out,
 //! [`sampler`] cuts an epoch into batches, [`Mixing`] lets sets take turns,
 //! [`retrieval`] and [`beir`] hold what retrieval is judged on, [`Reranking`] and [`TextsWithDuplicates`] what the tasks
@@ -22,6 +22,7 @@ pub mod error;
 pub mod example;
 mod examples;
 mod exclude;
+mod folder;
 mod format;
 pub mod inspect;
 mod jsonl;
@@ -40,7 +41,7 @@ mod usual_names;
 mod write;
 
 pub use bad_row::{BadRow, OnBadRow, Reason};
-pub use beir::read_beir;
+pub use beir::{is_beir, read_beir};
 pub use columns::ColumnMap;
 pub use corpus::{CorpusColumns, Document, read_corpus};
 pub use duplicates::{TextsWithDuplicates, read_duplicates};
@@ -48,6 +49,7 @@ pub use error::Error;
 pub use example::{Dataset, Example, FileReport, Kind, Origin};
 pub use examples::{Examples, TextNumbers};
 pub use exclude::ExcludedPairs;
+pub use folder::{Split, files_of};
 pub use inspect::{Report, inspect};
 pub use mixing::Mixing;
 pub use read::{ReadOptions, read};

@@ -9,6 +9,7 @@ use crate::columns::ColumnMap;
 use crate::content::{FileContent, Keep, read_file};
 use crate::error::Error;
 use crate::example::{Dataset, FileReport, Kind};
+use crate::folder::{Split, files_of};
 
 /// Bad rows shown in an error.
 const SHOWN_BAD_ROWS: usize = 5;
@@ -26,10 +27,13 @@ pub struct ReadOptions {
     pub label_range: Option<(f32, f32)>,
     /// Labels are classes where they are numbers too.
     pub labels_are_classes: bool,
+    /// What is read of a folder.
+    pub split: Split,
 }
 
-/// Reads files, one after the other, into one data set.
+/// Reads files and folders of data sets, one after the other, into one data set.
 pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, Error> {
+    let paths = &files_of(paths, &options.split)?;
     let (mut examples, mut classes) = (Vec::new(), Classes::default());
     let contents = read_each(paths, options, &mut classes, &mut |found| {
         examples.push(found.example);

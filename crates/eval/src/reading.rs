@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use temper_data::{BadRow, ExcludedPairs, ReadOptions};
+use temper_data::{BadRow, ExcludedPairs, ReadOptions, Split, files_of, is_beir};
 
 use crate::{Error, Result, Task};
 
@@ -11,7 +11,7 @@ use crate::{Error, Result, Task};
 pub struct Reading<'a> {
     /// Columns, bad rows, limits.
     pub options: ReadOptions,
-    /// Which `qrels` of a BEIR folder.
+    /// Which `qrels` of a BEIR folder, or files of a data set's; not those of `options`.
     pub split: Option<&'a str>,
 }
 
@@ -27,29 +27,36 @@ pub struct ReadTask {
 }
 
 impl Reading<'_> {
-    /// Reads a data file, or a BEIR folder, without the excluded pairs: reranking where rows list their candidates,
+    /// Reads a data file, or the folder of a data set or in BEIR's form, without the excluded pairs: reranking where rows list their candidates,
     /// paraphrase mining where they list duplicates, else what [`Task::from_dataset`] says.
     pub fn read(&self, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask> {
         let without_columns = |task, skipped| ReadTask { task, mappings: Vec::new(), skipped };
-        if path.is_dir() {
+        if path.is_dir() && is_beir(path) {
             let mut retrieval = temper_data::read_beir(path, self.split)?;
             excluded.leave_out_answers(&mut retrieval);
             return Ok(without_columns(Task::Retrieval(retrieval), Vec::new()));
         }
-        if let Some(mut texts) = temper_data::read_duplicates(path, &self.options)? {
-            let skipped = std::mem::take(&mut texts.skipped);
-            return Ok(without_columns(Task::Paraphrases(texts), skipped));
+        let files = files_of(&[path.to_owned()], &self.split_of_folders())?;
+        if let [file] = files.as_slice() {
+            if let Some(mut texts) = temper_data::read_duplicates(file, &self.options)? {
+                let skipped = std::mem::take(&mut texts.skipped);
+                return Ok(without_columns(Task::Paraphrases(texts), skipped));
+            }
+            if let Some(mut reranking) = temper_data::read_reranking(file, &self.options)? {
+                reranking.leave_out(excluded);
+                let task = Task::from_reranking(&reranking);
+                return Ok(ReadTask { task, mappings: vec![reranking.mapping], skipped: reranking.skipped });
+            }
         }
-        if let Some(mut reranking) = temper_data::read_reranking(path, &self.options)? {
-            reranking.leave_out(excluded);
-            let task = Task::from_reranking(&reranking);
-            return Ok(ReadTask { task, mappings: vec![reranking.mapping], skipped: reranking.skipped });
-        }
-        let mut dataset = temper_data::read(&[path.to_owned()], &self.options)?;
+        let mut dataset = temper_data::read(&files, &self.options)?;
         excluded.leave_out(&mut dataset);
         let mappings = dataset.files.iter().map(|file| format!("{}: {}", file.path.display(), file.mapping));
         let not_judged = || Error::NotJudged { path: path.to_owned(), kind: dataset.kind.name() };
         let (task, mappings) = (Task::from_dataset(&dataset).ok_or_else(not_judged)?, mappings.collect());
         Ok(ReadTask { task, mappings, skipped: dataset.skipped })
+    }
+
+    fn split_of_folders(&self) -> Split {
+        self.split.map_or(Split::Evaluation, |name| Split::Named(name.to_owned()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use temper_data::{ColumnMap, Examples, ExcludedPairs, Kind, ReadOptions};
+use temper_data::{ColumnMap, Examples, ExcludedPairs, Kind, ReadOptions, Split, files_of, is_beir};
 use temper_eval::{Prompts, ReadTask, Reading, Task};
 use temper_runs::{DataFile, Exclusions};
 
@@ -48,7 +48,13 @@ pub(crate) fn tasks(
             warnings.push(format!("{} bad rows of `{}` are left out", read.skipped.len(), path.display()));
         }
         mappings.extend(read.mappings);
-        files.extend(hash_all("eval", path)?);
+        if is_beir(path) {
+            files.extend(hash_all("eval", path)?);
+        } else {
+            for file in files_of(std::slice::from_ref(path), &Split::Evaluation)? {
+                files.extend(hash_all("eval", &file)?);
+            }
+        }
         tasks.push((name, read.task));
     }
     Ok((tasks, 0))
@@ -73,7 +79,7 @@ fn hold_out_of_each(
     Ok((tasks, held_out))
 }
 
-/// Reads an evaluation file or BEIR folder. The mapping of the training columns applies where the file has them; else the
+/// Reads an evaluation file, a BEIR folder or the folder of a data set. The mapping of the training columns applies where the file has them; else the
 /// usual names do, as in a question/answer file judged by an anchor/positive one.
 pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask, Error> {
     let options = ReadOptions {
@@ -82,6 +88,7 @@ pub fn read_task(config: &Config, path: &Path, excluded: &mut ExcludedPairs) -> 
         limit: config.data.max_eval_samples,
         label_range: config.data.label_range.or_else(|| config.loss.build().label_range()),
         labels_are_classes: false,
+        split: Split::Evaluation,
     };
     let mut reading = Reading { options, ..Reading::default() };
     match reading.read(path, excluded) {
@@ -157,7 +164,7 @@ pub fn excluded_pairs(paths: &[PathBuf]) -> Result<ExcludedPairs, Error> {
     Ok(pairs.into_iter().collect())
 }
 
-/// Hashes a file, or the files of a BEIR folder.
+/// Hashes a file, or the files of a BEIR folder or a model's.
 pub(crate) fn hash_all(role: &str, path: &Path) -> Result<Vec<DataFile>, Error> {
     let read_error = |p: &Path| {
         let path = p.to_owned();

@@ -1,10 +1,10 @@
 //! From a config to everything the loop needs: encoder, examples, tasks to be judged by.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use temper_data::{BatchSampler, Examples, Kind, ReadOptions, batch_count, read};
+use temper_data::{BatchSampler, Examples, Kind, ReadOptions, Split, batch_count, files_of, read};
 use temper_encoder::contract::{POOL_NAMES, pool_from_name};
 use temper_encoder::{Contract, Encoder, LinearPrecision, reference};
 use temper_runs::DataFile;
@@ -183,8 +183,9 @@ pub fn prepare(config: &Config, checkpoint: Option<&Path>) -> Result<Prepared, E
 /// The sets: in memory, unless the config wants it otherwise or the files are large.
 fn read_sets(config: &Config) -> Result<Vec<TrainSet>, Error> {
     let sets = config.sets();
-    let paths = sets.iter().flat_map(|set| &set.train);
-    let bytes: u64 = paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let paths: Vec<PathBuf> = sets.iter().flat_map(|set| set.train.clone()).collect();
+    let files = files_of(&paths, &Split::Train)?;
+    let bytes: u64 = files.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
     let large = memory::available().is_some_and(|free| bytes > free / 4);
     sets.into_iter().map(|set| read_set(config, set, large)).collect()
 }
@@ -199,6 +200,7 @@ fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Er
         label_range: set.label_range.or_else(|| loss.label_range()),
         labels_are_classes: loss.accepts(Kind::ClassifiedPairs).is_ok()
             && loss.accepts(Kind::Scored).is_err(),
+        split: Split::Train,
     };
     let in_files = || large && Examples::can_stay_in(&set.train);
     let dataset = if config.data.streaming.unwrap_or_else(in_files) {

@@ -110,7 +110,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     }
     args.check(&limits, &dataset)?;
     let evaluation =
-        if args.eval.is_empty() { None } else { Some(args.input.read_others(&args.eval, terminal)?) };
+        if args.eval.is_empty() { None } else { Some(args.input.read_evaluation(&args.eval, terminal)?) };
     let mut findings = find(&dataset, evaluation.as_ref(), terminal);
     interrupt.wait_again();
     let seen = match &args.model {

@@ -10,6 +10,7 @@ use crate::bad_row::BadRow;
 use crate::classes::Classes;
 use crate::error::Error;
 use crate::example::{Dataset, Example, FileReport, Kind, Origin};
+use crate::folder::{Split, files_of};
 use crate::format::Format;
 use crate::read::{ReadOptions, Summary, read_each, summarise};
 use crate::split;
@@ -63,6 +64,7 @@ impl Examples {
     /// Reads files once, to check every row and to note where it stands: 24 bytes an example, 4 a text and 8 a
     /// different text. The texts are read again when they are wanted.
     pub fn in_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Self, Error> {
+        let paths = &files_of(paths, &options.split)?;
         let mut index = Index::open(paths, options.label_range)?;
         let (mut texts, mut labels, mut classes) = (Collected::default(), Vec::new(), Classes::default());
         let contents = read_each(paths, options, &mut classes, &mut |found| {
@@ -81,9 +83,10 @@ impl Examples {
         Ok(Self { kind, column_names, classes: names, files, skipped, excluded: 0, texts, stored })
     }
 
-    /// Whether all these files have rows that can be read one by one.
+    /// Whether all these files, of folders those to learn from, have rows that can be read one by one.
     pub fn can_stay_in(paths: &[PathBuf]) -> bool {
-        paths.iter().all(|path| Format::of(path).is_ok_and(|format| format != Format::Parquet))
+        let in_lines = |path: &PathBuf| Format::of(path).is_ok_and(|format| format != Format::Parquet);
+        files_of(paths, &Split::Train).is_ok_and(|files| files.iter().all(in_lines))
     }
 
     /// Whether the texts are in their files.
