@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::place::{Place, model};
 
 fn texts(place: &Place, name: &str) -> HashSet<String> {
     let text = std::fs::read_to_string(place.path(name)).unwrap();
@@ -43,6 +43,45 @@ fn files_of_any_format_become_one_with_the_usual_names() {
     let nowhere = place.run(&["data", "convert", "a.jsonl", "-o", "no/place.tsv"]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(String::from_utf8(nowhere.stderr).unwrap().contains("no/place.tsv"));
+}
+
+/// What the `datasets` library wrote, two shards and a split to judge by: `tests/fixtures/make_hub_dataset.py`.
+fn hub_dataset() -> String {
+    format!("{}/tests/fixtures/hub-dataset", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn folders_of_the_hub_are_read_by_split() {
+    let place = Place::new();
+    let folder = hub_dataset();
+    let triplets = format!("{folder}/triplet");
+    let told = place.ok(&["data", "inspect", &triplets]);
+    assert!(told.contains("7 triplets") && told.contains("train-00001-of-00002.parquet: 3 rows"), "{told}");
+    assert!(place.ok(&["data", "inspect", &triplets, "--split", "dev"]).contains("2 triplets"));
+    let refused = place.refused(&["data", "inspect", &folder]);
+    assert!(refused.contains("several data sets: `pair-class`, `triplet`"), "{refused}");
+    let refused = place.refused(&["mine", "--bm25", &triplets, "--split", "test"]);
+    assert!(refused.contains("no split `test`; it has `train`, `validation`"), "{refused}");
+    place.ok(&["data", "convert", &format!("{folder}/pair-class"), "--columns", "class=label", "-o", "nli.jsonl"]);
+    let text = std::fs::read_to_string(place.path("nli.jsonl")).unwrap();
+    assert_eq!(text.lines().next(), Some("{\"sentence1\":\"premise 0\",\"sentence2\":\"hypothesis 0\",\"class\":0}"));
+    let scores = place.ok(&["eval", &model("bert-mean-norm"), &triplets, "--json"]);
+    let scores: Value = serde_json::from_str(&scores).unwrap();
+    assert_eq!((&scores["task"], &scores["texts"]), (&"triplets".into(), &6.into()));
+}
+
+#[test]
+fn a_config_names_folders_of_the_hub() {
+    let place = Place::new();
+    let folder = format!("{}/triplet", hub_dataset());
+    let base = model("bert-mean-norm");
+    let list = format!("[\"{folder}\"]");
+    place.write("x.toml", format!("[model]\nbase = \"{base}\"\n[data]\ntrain = {list}\neval = {list}\n"));
+    let plan = place.ok(&["config", "check", "x.toml"]);
+    assert!(plan.contains("7 triplets") && plan.contains("validation-00000-of-00001.parquet"), "{plan}");
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "train.num_train_epochs=1"]);
+    let manifest = std::fs::read_to_string(place.path("r/manifest.json")).unwrap();
+    assert_eq!(manifest.matches(".parquet").count(), 3, "{manifest}");
 }
 
 #[test]

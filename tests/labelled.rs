@@ -45,6 +45,26 @@ fn labelled_texts_are_told_divided_and_converted() {
 }
 
 #[test]
+fn classifiers_are_fitted_on_other_texts() {
+    let place = Place::new();
+    place.write("train.jsonl", labelled(3, 10));
+    let base = model("bert-mean-norm");
+    // Classes in another order, and one that nothing was fitted for.
+    let judged = labelled(3, 2).lines().rev().map(|line| format!("{line}\n")).collect::<String>();
+    place.write("test.jsonl", judged + "{\"text\": \"a new one\", \"label\": \"none\"}\n");
+    let scores = place.ok(&["eval", &base, "test.jsonl", "--fit", "train.jsonl", "--json"]);
+    let scores: Value = serde_json::from_str(&scores).unwrap();
+    assert_eq!((&scores["metric"], &scores["texts"]), (&"logistic_accuracy".into(), &37.into()));
+    for (name, highest) in [("knn_accuracy", 6.0 / 7.0), ("logistic_accuracy", 6.0 / 7.0), ("logistic_f1", 0.75)] {
+        let score = scores["scores"][name].as_f64().unwrap();
+        assert!((score - highest).abs() < 1e-9, "{name} is {score}: the texts of a class are alike");
+    }
+    place.write("pairs.jsonl", "{\"anchor\": \"a\", \"positive\": \"b\"}\n");
+    let refused = place.refused(&["eval", &base, "pairs.jsonl", "--fit", "pairs.jsonl"]);
+    assert!(refused.contains("pairs.jsonl` holds pairs; classifiers are fitted on labelled texts"), "{refused}");
+}
+
+#[test]
 fn the_doctor_looks_at_single_texts_by_their_classes() {
     let place = Place::new();
     let rows = [

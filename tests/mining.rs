@@ -136,6 +136,7 @@ fn what_cannot_be_mined_is_refused() {
         (&["pairs.jsonl", "--bm25", "--range-min", "5", "--range-max", "6"], "there are not 3"),
         (&["pairs.jsonl", "--bm25", "--include-positives"], "n-tuple"),
         (&["pairs.jsonl", "--bm25", "--corpus", "none.jsonl"], "none.jsonl"),
+        (&["pairs.jsonl", "--bm25", "-o", "mined.csv"], "negatives are written as JSON lines"),
         // Before anything is computed.
         (&["pairs.jsonl", "--model", "none", "-o", "no/such/place.jsonl"], "no/such/place.jsonl"),
         (&["pairs.jsonl", "--model", "./none", "-o", "pairs.jsonl"], "none"),

@@ -9,6 +9,7 @@ use temper_eval::{Prompts, Reading, Scores, Task};
 use temper_runs::WorstQuery;
 
 use crate::columns;
+use crate::input::InputArgs;
 use crate::interrupt;
 use crate::model::{ModelArgs, PrecisionArgs};
 use crate::prompt::SidePromptArgs;
@@ -19,7 +20,7 @@ use crate::terminal::Terminal;
 ///
 /// The data decides what is measured: pairs are retrieval over the distinct positives, triplets triplet accuracy,
 /// scored pairs STS or, where every label is 0 or 1, pair classification, labelled texts classification by the nearest of
-/// the others; a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) is retrieval. Rows {query, positive: [..], negative: [..]} are reranking, rows {id, text, duplicates: [id, ..]}
+/// the others, or by what --fit teaches a classifier; a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) is retrieval. Rows {query, positive: [..], negative: [..]} are reranking, rows {id, text, duplicates: [id, ..]}
 /// paraphrase mining.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -28,6 +29,7 @@ Examples:
   temper eval runs/shop dev.jsonl sts.tsv --json > scores.jsonl
   temper eval MODEL scifact/ --split dev
   temper eval MODEL dev.jsonl --worst 10
+  temper eval MODEL test.jsonl --fit train.jsonl
   temper eval MODEL faq.csv --columns anchor=question,positive=answer")]
 pub struct Args {
     #[command(flatten)]
@@ -41,6 +43,9 @@ pub struct Args {
     /// `validation`, else `test`
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
+    /// Labelled texts to fit classifiers on, the vote of the nearest and a logistic regression (linear probe)
+    #[arg(long, value_name = "FILE")]
+    fit: Vec<PathBuf>,
     /// What the columns mean: `anchor=NAME,positive=NAME`, with `negative=`, `label=` or `class=`; `text=NAME,class=NAME`
     #[arg(long, value_name = "ROLE=COLUMN,..", value_parser = columns::parse)]
     columns: Option<ColumnMap>,
@@ -66,12 +71,10 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
         on_bad_row: if args.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::Refuse },
         ..ReadOptions::default()
     };
-    let reading = Reading { options, split: args.split.as_deref() };
+    let reading = Reading { options, split: args.split.as_deref(), fit: &args.fit };
     let read = |path: &PathBuf| {
         let read = reading.read(path, &mut ExcludedPairs::default())?;
-        if let Some(first) = read.skipped.first() {
-            terminal.warn(format!("bad rows left out: {}; the first: {first}", read.skipped.len()));
-        }
+        InputArgs::warn_of(&read.skipped, terminal);
         anyhow::Ok(read.task)
     };
     let tasks = args.data.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;

@@ -114,8 +114,10 @@ fn is_failure(cause: &(dyn Error + 'static)) -> Option<bool> {
     use temper_train::Error as Train;
     use temper_vectors::Error as Vectors;
 
-    if cause.is::<BadInput>() || cause.is::<temper_data::Error>() {
+    if cause.is::<BadInput>() {
         Some(false)
+    } else if let Some(error) = cause.downcast_ref::<temper_data::Error>() {
+        Some(matches!(error, temper_data::Error::Write { source, .. } if !is_full(source)))
     } else if let Some(error) = cause.downcast_ref::<Vectors>() {
         Some(matches!(error, Vectors::Write { .. }))
     } else if let Some(error) = cause.downcast_ref::<Runs>() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use temper_data::{ColumnMap, Dataset, OnBadRow, ReadOptions, Split};
+use temper_data::{BadRow, ColumnMap, Dataset, OnBadRow, ReadOptions, Split};
 
 use crate::columns;
 use crate::terminal::Terminal;
@@ -26,25 +26,40 @@ pub struct InputArgs {
 }
 
 impl InputArgs {
+    /// How the files are read.
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions {
+            columns: self.columns.clone().unwrap_or_default(),
+            on_bad_row: if self.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::default() },
+            split: self.split.clone().map_or(Split::Train, Split::Named),
+            ..ReadOptions::default()
+        }
+    }
+
     /// Reads the files.
     pub fn read(&self, terminal: &Terminal) -> anyhow::Result<Dataset> {
-        let split = self.split.clone().map_or(Split::Train, Split::Named);
-        self.read_split(&self.files, split, terminal)
+        Self::read_with(&self.files, &self.options(), terminal)
     }
 
     /// Reads files to judge by in the same way.
     pub fn read_evaluation(&self, files: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Dataset> {
-        self.read_split(files, Split::Evaluation, terminal)
+        Self::read_with(files, &ReadOptions { split: Split::Evaluation, ..self.options() }, terminal)
     }
 
-    fn read_split(&self, files: &[PathBuf], split: Split, terminal: &Terminal) -> anyhow::Result<Dataset> {
-        let columns = self.columns.clone().unwrap_or_default();
-        let on_bad_row = if self.skip_bad_rows { OnBadRow::Skip } else { OnBadRow::default() };
-        let options = ReadOptions { columns, on_bad_row, split, ..ReadOptions::default() };
-        let dataset = temper_data::read(files, &options)?;
-        if let Some(first) = dataset.skipped.first() {
-            terminal.warn(format!("bad rows left out: {}; the first: {first}", dataset.skipped.len()));
-        }
+    fn read_with(
+        files: &[PathBuf],
+        options: &ReadOptions,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Dataset> {
+        let dataset = temper_data::read(files, options)?;
+        Self::warn_of(&dataset.skipped, terminal);
         Ok(dataset)
+    }
+
+    /// Says which rows were left out.
+    pub fn warn_of(skipped: &[BadRow], terminal: &Terminal) {
+        if let Some(first) = skipped.first() {
+            terminal.warn(format!("bad rows left out: {}; the first: {first}", skipped.len()));
+        }
     }
 }

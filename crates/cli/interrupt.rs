@@ -32,6 +32,15 @@ pub fn restore_on_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Signals that end a run: SIGHUP is one, a terminal closed or a connection lost, unless `nohup` has it ignored.
+pub fn ending_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let hangs_up = ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) == 0);
+    [SIGINT, SIGTERM].into_iter().chain(hangs_up.then_some(SIGHUP)).collect()
+}
+
 /// Ends a command that writes nothing at the first Ctrl-C, and says so.
 pub fn end_on_ctrl_c() -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT])?;

@@ -116,6 +116,7 @@ enum Format {
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     let rules = args.rules()?;
+    args.check_output()?;
     let pool = args.pool(terminal)?;
     let interrupt = Interrupt::listen()?;
     // A pipe or a device is written into and never replaced.
@@ -178,6 +179,18 @@ impl Args {
             return Err(BadInput::new(problem).into());
         }
         Ok(rules)
+    }
+
+    /// The lines are JSON, and a file of another name would be read as something else.
+    fn check_output(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.output else { return Ok(()) };
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if ["csv", "tsv", "parquet"].iter().any(|other| extension == *other) {
+            let problem = format!("`{}`: negatives are written as JSON lines", path.display());
+            let hint = "name the file .jsonl; `temper data convert` writes it as another";
+            return Err(BadInput::new(problem).hint(hint).into());
+        }
+        Ok(())
     }
 
     fn pool(&self, terminal: &Terminal) -> anyhow::Result<Pool> {

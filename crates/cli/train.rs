@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook::iterator::Signals;
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_kernels::DeviceName;
@@ -17,6 +17,7 @@ use temper_train::{Allowed, Control, Job, Report};
 use crate::display::{Display, can_show_dashboard, check_terminal};
 use crate::failure::{BadInput, Quit};
 use crate::fetch::fetch_models;
+use crate::interrupt::ending_signals;
 use crate::log::Level;
 use crate::terminal::{Terminal, insist, program, quoted};
 
@@ -124,7 +125,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
     terminal.print(format!("export    {} export {} {}", program(), quoted(reference), quoted(exported)))
 }
 
-/// Trains with the chosen display; Ctrl-C and SIGTERM end it after the current step.
+/// Trains with the chosen display; Ctrl-C, SIGTERM and a terminal that goes away end it after the current step.
 pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report> {
     let control = listen()?;
     let mut display = Display::open(ui, job, &control, terminal)?;
@@ -140,14 +141,15 @@ pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report>
     Ok(report)
 }
 
-/// A first signal asks the loop to stop; a second one leaves at once, and gives the terminal back.
+/// A first signal asks the loop to stop; a second one leaves at once, and gives the terminal back. That the terminal is gone is
+/// told several times, by the shell and by the system.
 fn listen() -> anyhow::Result<Arc<Control>> {
     let control = Arc::new(Control::default());
     let asked = Arc::clone(&control);
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(ending_signals())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if !asked.stop(signal) {
+            if !asked.stop(signal) && signal != SIGHUP {
                 temper_tui::restore();
                 signal_hook::low_level::exit(128 + signal);
             }

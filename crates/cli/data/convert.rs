@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::write;
+use temper_runs::AtomicFile;
+
 use crate::failure::BadInput;
 use crate::input::InputArgs;
 use crate::terminal::Terminal;
@@ -10,12 +11,14 @@ use crate::terminal::Terminal;
 /// Write data files as one JSONL, CSV or TSV file with the usual column names
 ///
 /// Pairs and triplets get `anchor`, `positive`, `negative_1` and so on; scored pairs `sentence1`, `sentence2`, `score`;
-/// classified pairs `class` in place of it; labelled texts `text`, `label`.
+/// classified pairs `class` in place of it; labelled texts `text`, `label`. Files may be larger than memory: they are read
+/// twice, a row at a time.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   temper data convert faq.csv --columns anchor=question,positive=answer -o faq.jsonl
-  temper data convert a.parquet b.jsonl -o all.tsv")]
+  temper data convert a.parquet b.jsonl -o all.tsv
+  temper data convert all-nli/triplet/ --split dev -o dev.jsonl")]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -35,9 +38,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
             .hint("name another file with -o, or replace it with --force")
             .into());
     }
-    let dataset = args.input.read(terminal)?;
-    let all: Vec<usize> = (0..dataset.len()).collect();
-    write(&dataset, &all, &args.output)?;
-    terminal.note(format!("{} {} in `{}`", dataset.len(), dataset.kind.name(), args.output.display()));
+    let mut file = AtomicFile::create(&args.output)?;
+    let done = temper_data::rewrite(&args.input.files, &args.input.options(), &args.output, &mut file)?;
+    file.finish()?;
+    InputArgs::warn_of(&done.skipped, terminal);
+    terminal.note(format!("{} {} in `{}`", done.examples, done.kind.name(), args.output.display()));
     Ok(())
 }

@@ -8,7 +8,7 @@ mod split;
 use std::path::Path;
 
 use temper_data::Dataset;
-use temper_runs::write_atomic;
+use temper_runs::AtomicFile;
 
 use crate::terminal::Terminal;
 
@@ -46,5 +46,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 
 /// Writes some examples in the format that the file's name says.
 fn write(dataset: &Dataset, examples: &[usize], path: &Path) -> anyhow::Result<()> {
-    Ok(write_atomic(path, &temper_data::to_bytes(dataset, examples, path)?)?)
+    let mut file = AtomicFile::create(path)?;
+    temper_data::write(dataset, examples, path, &mut file)?;
+    Ok(file.finish()?)
 }

@@ -1,4 +1,4 @@
-//! `temper data split`: one data set becomes parts that share no text.
+//! `temper data split`: one data set becomes parts that share no anchor or positive.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,10 @@ use crate::failure::BadInput;
 use crate::input::InputArgs;
 use crate::terminal::Terminal;
 
-/// Divide data into train, dev and test parts that share no text
+/// Divide data into train, dev and test parts that share no anchor or positive
 ///
-/// Examples that share a text, directly or through others, stay together, so that nothing that is judged on was learned.
+/// Examples that share one, directly or through others, stay together, so that nothing that is judged on was learned.
+/// Negatives may occur in several parts.
 /// Every class is divided by itself, and scored pairs so that every part has about the same scores.
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -15,6 +15,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Examples can't be written.
+    #[error("failed to write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// No file was named.
     #[error("no data file is named; give at least one (`data.train = [\"pairs.jsonl\"]`)")]
     NoFiles,
@@ -85,7 +93,7 @@ pub enum Error {
     },
     /// Texts cannot stay in a file of this format.
     #[error(
-        "`{}`: rows of Parquet cannot be read one by one, as data.streaming needs it; `temper data convert {} -o \
+        "`{}`: rows of Parquet cannot be read in any order, as data.streaming needs it; `temper data convert {} -o \
          FILE.jsonl` makes a file of which they can", path.display(), path.display()
     )]
     NotStreamed {

@@ -149,6 +149,12 @@ impl Origin {
     }
 }
 
+/// A label for people: the name of its class, or the score.
+pub(crate) fn shown_label(kind: Kind, classes: &[String], label: f32) -> String {
+    let class = classes.get(label as usize).filter(|_| kind.has_classes());
+    class.cloned().unwrap_or_else(|| label.to_string())
+}
+
 impl Dataset {
     /// Number of examples.
     pub fn len(&self) -> usize {
@@ -167,9 +173,7 @@ impl Dataset {
 
     /// The label of an example for people: the name of its class, or its score.
     pub fn shown_label(&self, index: usize) -> Option<String> {
-        let label = self.examples[index].label?;
-        let class = self.classes.get(label as usize).filter(|_| self.kind.has_classes());
-        Some(class.cloned().unwrap_or_else(|| label.to_string()))
+        Some(shown_label(self.kind, &self.classes, self.examples[index].label?))
     }
 
     /// The examples at `indices`, copied, with the same reports.

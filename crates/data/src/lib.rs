@@ -57,4 +57,4 @@ pub use reranking::{Reranking, RerankingSample, read_reranking};
 pub use retrieval::Retrieval;
 pub use sampler::{BatchSampler, batch_count, epoch_batches};
 pub use texts::{TextFormat, Texts};
-pub use write::to_bytes;
+pub use write::{Rewritten, rewrite, write};

@@ -1,4 +1,4 @@
-//! Holding out shares of the examples, so that no text stands on both sides.
+//! Holding out shares of the examples, so that no anchor or positive stands on both sides.
 
 use crate::example::Dataset;
 use crate::examples::TextNumbers;
@@ -6,7 +6,8 @@ use crate::random::{key, permutation};
 
 /// The examples to hold out, ascending.
 ///
-/// Examples that share any text form a group, directly or through others. Groups are taken in a seeded order
+/// Examples that share a text form a group, directly or through others. Negatives do not count: mined ones are others'
+/// positives, and would make one group of all. Groups are taken in a seeded order
 /// until `share` of the examples, at most `max`, is reached; a group that would exceed that is passed over.
 pub fn hold_out(texts: &TextNumbers, seed: u64, share: f64, max: usize) -> Vec<usize> {
     let wanted = ((texts.len() as f64 * share).round() as usize).min(max);
@@ -39,7 +40,7 @@ pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
     let mut part_of = vec![shares.len(); dataset.len()];
     let order = permutation(key(seed, "data.split", 0), groups.len());
     for (part, share) in shares.iter().enumerate() {
-        let mut room: Vec<usize> = sizes.iter().map(|size| (*size as f64 * share).round() as usize).collect();
+        let mut room = rooms(&sizes, *share, key(seed, "data.split.room", part as u64));
         for group in order.iter().map(|group| groups.members(*group)) {
             let mut needed = vec![0; room.len()];
             for member in group {
@@ -56,6 +57,21 @@ pub fn parts(dataset: &Dataset, seed: u64, shares: &[f64]) -> Vec<Vec<usize>> {
     }
     let of = |part| (0..dataset.len()).filter(|index| part_of[*index] == part).collect();
     (0..=shares.len()).map(of).collect()
+}
+
+/// How many examples of each stratum a part takes: together the share of all, each within one of its own. Strata that come
+/// equally close to one more get it in a seeded order.
+fn rooms(sizes: &[usize], share: f64, key: u64) -> Vec<usize> {
+    let quotas: Vec<f64> = sizes.iter().map(|size| *size as f64 * share).collect();
+    let mut room: Vec<usize> = quotas.iter().map(|quota| *quota as usize).collect();
+    let rest = |stratum: &usize| quotas[*stratum].fract();
+    let mut order = permutation(key, sizes.len());
+    order.sort_by(|a, b| rest(b).total_cmp(&rest(a)));
+    let all = quotas.iter().sum::<f64>().round() as usize;
+    for stratum in order.into_iter().take(all - room.iter().sum::<usize>()) {
+        room[stratum] += 1;
+    }
+    room
 }
 
 /// Which examples have like labels: each class, each score, or fifths by rank where there are more than so many.
@@ -75,7 +91,7 @@ fn strata(dataset: &Dataset) -> Vec<usize> {
     labels.iter().map(rank).collect()
 }
 
-/// Examples connected by equal texts, in the order of their first member.
+/// Examples connected by equal anchors or positives, in the order of their first member.
 struct Groups {
     /// The examples, group after group, ascending within each.
     members: Vec<usize>,
@@ -88,7 +104,7 @@ impl Groups {
         let mut parents: Vec<usize> = (0..texts.len()).collect();
         let mut first_with = vec![usize::MAX; texts.distinct()];
         for index in 0..texts.len() {
-            for text in texts.example(index) {
+            for text in texts.example(index).iter().take(2) {
                 let first = &mut first_with[*text as usize];
                 *first = index.min(*first);
                 let (a, b) = (root(&mut parents, index), root(&mut parents, *first));
@@ -188,6 +204,26 @@ mod tests {
         for class in 0..12 {
             assert_eq!(divided[0].iter().filter(|index| *index % 12 == class).count(), 4);
         }
+    }
+
+    #[test]
+    fn small_classes_have_their_part_together() {
+        let sizes = [4; 250];
+        let room = rooms(&sizes, 0.1, 7);
+        assert_eq!((room.iter().sum::<usize>(), room.iter().max()), (100, Some(&1)));
+        assert_ne!(room, rooms(&sizes, 0.1, 8));
+        assert_eq!(rooms(&[10, 25, 3], 0.2, 1), [2, 5, 1]);
+        assert_eq!(rooms(&[], 0.2, 1), []);
+    }
+
+    #[test]
+    fn negatives_of_others_keep_nothing_together() {
+        let texts: Vec<[String; 3]> =
+            (0..40).map(|i| [format!("a{i}"), format!("p{i}"), format!("p{}", (i + 1) % 40)]).collect();
+        let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+        let data = dataset(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert_eq!(parts(&data, 3, &[0.1]).iter().map(Vec::len).collect::<Vec<_>>(), [4, 36]);
+        assert_eq!(hold_out(&numbers(&data), 3, 0.1, 100).len(), 4);
     }
 
     proptest! {

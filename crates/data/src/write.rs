@@ -1,48 +1,142 @@
 //! Examples as files, with the column names that everybody knows.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::bad_row::BadRow;
+use crate::classes::Classes;
 use crate::error::Error;
-use crate::example::{Dataset, Kind};
+use crate::example::{Dataset, Example, Kind, shown_label};
+use crate::folder::files_of;
 use crate::format::Format;
+use crate::read::{ReadOptions, Summary, read_each, summarise};
 
-/// The bytes of a file with some examples, in the format that the file's name says: JSONL, CSV or TSV.
-pub fn to_bytes(dataset: &Dataset, examples: &[usize], path: &Path) -> Result<Vec<u8>, Error> {
-    let mut names = dataset.kind.roles();
-    names.extend(label_column(dataset.kind).map(str::to_owned));
-    let rows = examples.iter().map(|index| (&dataset.examples[*index].texts, *index));
-    let has_scores = examples.iter().any(|index| !dataset.examples[*index].scores.is_empty());
-    let delimiter = match Format::of(path)? {
-        Format::Jsonl => {
-            names.extend(has_scores.then(|| "scores".to_owned()));
-            let mut bytes = Vec::new();
-            for (texts, index) in rows {
-                let texts = texts.iter().map(|text| Value::from(text.as_str()));
-                let values =
-                    texts.chain(label(dataset, index)).chain(has_scores.then(|| scores(dataset, index)));
-                let row = Value::Object(names.iter().cloned().zip(values).collect());
-                bytes.extend(row.to_string().into_bytes());
-                bytes.push(b'\n');
+/// Writes some examples in the format that the file's name says: JSONL, CSV or TSV.
+pub fn write(dataset: &Dataset, examples: &[usize], path: &Path, out: impl Write) -> Result<(), Error> {
+    let examples = || examples.iter().map(|index| &dataset.examples[*index]);
+    let scores = examples().any(|example| !example.scores.is_empty());
+    let mut writer = Writer::new(out, path, dataset.kind, &dataset.classes, scores)?;
+    examples().try_for_each(|example| writer.write(example))?;
+    writer.finish()
+}
+
+/// What files were rewritten as one.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// What the examples are.
+    pub kind: Kind,
+    /// How many there are.
+    pub examples: usize,
+    /// Rows that were left out.
+    pub skipped: Vec<BadRow>,
+}
+
+/// Writes all examples of files as one, in the format that its name says. The files are read twice, to know what they have in
+/// common, and no more than a row is in memory.
+pub fn rewrite(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+    path: &Path,
+    out: impl Write,
+) -> Result<Rewritten, Error> {
+    // A name that nothing can be written under is told before the work.
+    Writer::new(std::io::sink(), path, Kind::Pairs, &[], false)?;
+    let paths = &files_of(paths, &options.split)?;
+    let (mut classes, mut scores) = (Classes::default(), false);
+    let contents = read_each(paths, options, &mut classes, &mut |found| {
+        scores |= !found.example.scores.is_empty();
+        Ok(())
+    })?;
+    let examples = contents.iter().map(|content| content.examples).sum();
+    let Summary { kind, skipped, .. } = summarise(paths, contents, options)?;
+    let mut writer = Writer::new(out, path, kind, &classes.names(), scores)?;
+    read_each(paths, options, &mut classes, &mut |mut found| {
+        found.example.fit(kind);
+        writer.write(&found.example)
+    })?;
+    writer.finish()?;
+    Ok(Rewritten { kind, examples, skipped })
+}
+
+/// Writes one example after the other.
+struct Writer<'a, W: Write> {
+    path: &'a Path,
+    kind: Kind,
+    classes: &'a [String],
+    names: Vec<String>,
+    /// Whether examples have a teacher's scores.
+    scores: bool,
+    rows: Rows<W>,
+}
+
+enum Rows<W: Write> {
+    Json(W),
+    Delimited(Box<csv::Writer<W>>),
+}
+
+impl<'a, W: Write> Writer<'a, W> {
+    fn new(
+        out: W,
+        path: &'a Path,
+        kind: Kind,
+        classes: &'a [String],
+        scores: bool,
+    ) -> Result<Self, Error> {
+        let mut names = kind.roles();
+        names.extend(label_column(kind).map(str::to_owned));
+        let delimiter = match Format::of(path)? {
+            Format::Jsonl => None,
+            Format::Csv | Format::Tsv if scores => {
+                return Err(Error::ScoresNotWritten { path: path.to_owned() });
             }
-            return Ok(bytes);
-        }
-        Format::Csv | Format::Tsv if has_scores => {
-            return Err(Error::ScoresNotWritten { path: path.to_owned() });
-        }
-        Format::Csv => b',',
-        Format::Tsv => b'\t',
-        Format::Parquet => return Err(Error::NotWritten { path: path.to_owned() }),
-    };
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
-    let failed = |error: csv::Error| Error::Io { path: path.to_owned(), source: error.into() };
-    writer.write_record(&names).map_err(failed)?;
-    for (texts, index) in rows {
-        let label = dataset.shown_label(index);
-        writer.write_record(texts.iter().chain(label.as_ref())).map_err(failed)?;
+            Format::Csv => Some(b','),
+            Format::Tsv => Some(b'\t'),
+            Format::Parquet => return Err(Error::NotWritten { path: path.to_owned() }),
+        };
+        let rows = if let Some(delimiter) = delimiter {
+            let mut rows = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
+            rows.write_record(&names).map_err(|error| failed(path, error))?;
+            Rows::Delimited(Box::new(rows))
+        } else {
+            names.extend(scores.then(|| "scores".to_owned()));
+            Rows::Json(out)
+        };
+        Ok(Self { path, kind, classes, names, scores, rows })
     }
-    writer.into_inner().map_err(|error| Error::Io { path: path.to_owned(), source: error.into_error() })
+
+    fn write(&mut self, example: &Example) -> Result<(), Error> {
+        let shown = example.label.map(|label| shown_label(self.kind, self.classes, label));
+        match &mut self.rows {
+            Rows::Json(out) => {
+                let texts = example.texts.iter().map(|text| Value::from(text.as_str()));
+                let label = example.label.zip(shown).map(|(label, shown)| {
+                    if self.kind.has_classes() { class(shown) } else { Value::from(shortest(label)) }
+                });
+                let scores = self.scores.then(|| scores(example));
+                let values = texts.chain(label).chain(scores);
+                let row = Value::Object(self.names.iter().cloned().zip(values).collect());
+                writeln!(out, "{row}").map_err(|error| failed(self.path, error))
+            }
+            Rows::Delimited(rows) => {
+                let record = example.texts.iter().chain(shown.as_ref());
+                rows.write_record(record).map_err(|error| failed(self.path, error))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        let flushed = match self.rows {
+            Rows::Json(mut out) => out.flush(),
+            Rows::Delimited(mut rows) => rows.flush(),
+        };
+        flushed.map_err(|error| failed(self.path, error))
+    }
+}
+
+fn failed(path: &Path, source: impl Into<std::io::Error>) -> Error {
+    Error::Write { path: path.to_owned(), source: source.into() }
 }
 
 /// The column beside the texts. The class of a pair is called so, since a `label` that is a number would be a score.
@@ -55,19 +149,15 @@ fn label_column(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// The score or class of an example; a class that was a number is one.
-fn label(dataset: &Dataset, index: usize) -> Option<Value> {
-    let shown = dataset.shown_label(index)?;
-    if !dataset.kind.has_classes() {
-        return dataset.examples[index].label.map(|label| Value::from(shortest(label)));
-    }
-    let number = shown.parse::<i64>().ok().filter(|number| number.to_string() == shown);
-    Some(number.map_or_else(|| Value::from(shown), Value::from))
+/// A class; one that was a number is one.
+fn class(name: String) -> Value {
+    let number = name.parse::<i64>().ok().filter(|number| number.to_string() == name);
+    number.map_or_else(|| Value::from(name), Value::from)
 }
 
 /// A teacher's scores, one for each text but the anchor.
-fn scores(dataset: &Dataset, index: usize) -> Value {
-    dataset.examples[index].scores.iter().map(|score| Value::from(shortest(*score))).collect()
+fn scores(example: &Example) -> Value {
+    example.scores.iter().map(|score| Value::from(shortest(*score))).collect()
 }
 
 /// The number that has the same digits as the f32: 0.1, not 0.10000000149011612.
@@ -81,6 +171,11 @@ mod tests {
     use super::*;
     use crate::example::tests::dataset;
     use crate::{ReadOptions, read};
+
+    fn to_bytes(data: &Dataset, examples: &[usize], path: &Path) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        write(data, examples, path, &mut bytes).map(|()| bytes)
+    }
 
     #[test]
     fn what_is_written_is_read_back_the_same() {
@@ -124,6 +219,22 @@ mod tests {
                 assert_eq!(parts(&back), parts(data), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn files_are_rewritten_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.jsonl", "b.csv"].map(|name| folder.path().join(name)).to_vec();
+        std::fs::write(&paths[0], "{\"question\": \"a\", \"answer\": \"b\", \"negative\": [\"c\", \"d\"]}\n").unwrap();
+        std::fs::write(&paths[1], "anchor,positive,negative\ne,f,g\n").unwrap();
+        let mut bytes = Vec::new();
+        let path = Path::new("x.tsv");
+        let done = rewrite(&paths, &ReadOptions::default(), path, &mut bytes).unwrap();
+        assert_eq!((done.examples, done.kind), (2, Kind::Triplets { negatives: 1 }));
+        let whole = read(&paths, &ReadOptions::default()).unwrap();
+        assert_eq!(bytes, to_bytes(&whole, &[0, 1], path).unwrap());
+        let refused = rewrite(&paths, &ReadOptions::default(), Path::new("x.parquet"), &mut bytes);
+        assert!(matches!(refused, Err(Error::NotWritten { .. })));
     }
 
     #[test]

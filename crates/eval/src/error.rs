@@ -67,6 +67,14 @@ pub enum Error {
         /// What it holds.
         kind: &'static str,
     },
+    /// Examples that no classifier is fitted on.
+    #[error("`{}` holds {kind}; classifiers are fitted on labelled texts alone", path.display())]
+    NotFitted {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it holds.
+        kind: &'static str,
+    },
     /// The labelled examples could not be read.
     #[error(transparent)]
     Data(#[from] temper_data::Error),

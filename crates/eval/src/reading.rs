@@ -1,8 +1,8 @@
 //! Which task a file is for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use temper_data::{BadRow, ExcludedPairs, ReadOptions, Split, files_of, is_beir};
+use temper_data::{BadRow, Example, ExcludedPairs, Kind, ReadOptions, Split, files_of, is_beir};
 
 use crate::{Error, Result, Task};
 
@@ -13,6 +13,8 @@ pub struct Reading<'a> {
     pub options: ReadOptions,
     /// Which `qrels` of a BEIR folder, or files of a data set's; not those of `options`.
     pub split: Option<&'a str>,
+    /// Labelled texts that classifiers are fitted on, to tell those to judge by apart.
+    pub fit: &'a [PathBuf],
 }
 
 /// A task, and how its file was read.
@@ -36,8 +38,8 @@ impl Reading<'_> {
             excluded.leave_out_answers(&mut retrieval);
             return Ok(without_columns(Task::Retrieval(retrieval), Vec::new()));
         }
-        let files = files_of(&[path.to_owned()], &self.split_of_folders())?;
-        if let [file] = files.as_slice() {
+        let judged = files_of(&[path.to_owned()], &self.split_of_folders())?;
+        if let ([file], []) = (judged.as_slice(), self.fit) {
             if let Some(mut texts) = temper_data::read_duplicates(file, &self.options)? {
                 let skipped = std::mem::take(&mut texts.skipped);
                 return Ok(without_columns(Task::Paraphrases(texts), skipped));
@@ -48,11 +50,20 @@ impl Reading<'_> {
                 return Ok(ReadTask { task, mappings: vec![reranking.mapping], skipped: reranking.skipped });
             }
         }
-        let mut dataset = temper_data::read(&files, &self.options)?;
+        // As one data set, so that a class has one number.
+        let fit = files_of(self.fit, &Split::Train)?;
+        let mut dataset = temper_data::read(&[&fit[..], &judged[..]].concat(), &self.options)?;
         excluded.leave_out(&mut dataset);
         let mappings = dataset.files.iter().map(|file| format!("{}: {}", file.path.display(), file.mapping));
         let not_judged = || Error::NotJudged { path: path.to_owned(), kind: dataset.kind.name() };
-        let (task, mappings) = (Task::from_dataset(&dataset).ok_or_else(not_judged)?, mappings.collect());
+        let (mut task, mappings) = (Task::from_dataset(&dataset).ok_or_else(not_judged)?, mappings.collect());
+        if !fit.is_empty() {
+            if dataset.kind != Kind::Labelled {
+                return Err(Error::NotFitted { path: path.to_owned(), kind: dataset.kind.name() });
+            }
+            let is_fitted = |example: &Example| (example.origin.file as usize) < fit.len();
+            task = task.fitted_on(dataset.examples.partition_point(is_fitted));
+        }
         Ok(ReadTask { task, mappings, skipped: dataset.skipped })
     }
 

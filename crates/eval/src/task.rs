@@ -63,6 +63,8 @@ pub enum Task {
         texts: Vec<String>,
         /// The number of each text's class.
         classes: Vec<usize>,
+        /// Texts and classes that classifiers are fitted on; without them the other texts are the neighbours.
+        fit: Option<(Vec<String>, Vec<usize>)>,
     },
     /// Are the closest of all pairs those that say the same?
     Paraphrases(TextsWithDuplicates),
@@ -105,10 +107,22 @@ impl Task {
                 }
             }
             Kind::Labelled => {
-                Self::Labelled { texts: column(0), classes: labels().map(|class| class as usize).collect() }
+                let classes = labels().map(|class| class as usize).collect();
+                Self::Labelled { texts: column(0), classes, fit: None }
             }
             Kind::ClassifiedPairs => return None,
         })
+    }
+
+    /// Labelled texts that classifiers fitted on the first `fitted` of them are to tell apart.
+    pub fn fitted_on(self, fitted: usize) -> Self {
+        match self {
+            Self::Labelled { mut texts, mut classes, .. } => {
+                let judged = (texts.split_off(fitted), classes.split_off(fitted));
+                Self::Labelled { texts: judged.0, classes: judged.1, fit: Some((texts, classes)) }
+            }
+            other => other,
+        }
     }
 
     /// The candidates of all samples, equal texts embedded once.
@@ -150,7 +164,8 @@ impl Task {
             Self::Classification { .. } => "cosine_ap",
             Self::Triplets { .. } => "cosine_accuracy",
             Self::Reranking { .. } => "ndcg@10",
-            Self::Labelled { .. } => "knn_accuracy",
+            Self::Labelled { fit: None, .. } => "knn_accuracy",
+            Self::Labelled { fit: Some(_), .. } => "logistic_accuracy",
             Self::Paraphrases(_) => "average_precision",
         }
     }
@@ -177,9 +192,10 @@ impl Task {
             Self::Sts { first, .. } | Self::Classification { first, .. } => 2 * first.len(),
             Self::Triplets { anchors, .. } => 3 * anchors.len(),
             Self::Reranking { queries, documents, .. } => queries.len() + documents.len(),
-            Self::Labelled { texts, .. } | Self::Paraphrases(TextsWithDuplicates { texts, .. }) => {
-                texts.len()
+            Self::Labelled { texts, fit, .. } => {
+                texts.len() + fit.as_ref().map_or(0, |(texts, _)| texts.len())
             }
+            Self::Paraphrases(TextsWithDuplicates { texts, .. }) => texts.len(),
         }
     }
 
@@ -203,9 +219,10 @@ impl Task {
             Self::Reranking { queries, documents, .. } => {
                 format!("{} queries, {} candidates", queries.len(), documents.len())
             }
-            Self::Labelled { texts, classes } => {
+            Self::Labelled { texts, classes, fit } => {
                 let distinct = classes.iter().collect::<std::collections::HashSet<_>>().len();
-                format!("{} texts of {distinct} classes", texts.len())
+                let fit = fit.as_ref().map(|(texts, _)| format!(", {} to fit on", texts.len()));
+                format!("{} texts of {distinct} classes{}", texts.len(), fit.unwrap_or_default())
             }
             Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
                 format!("{} texts, {} pairs of duplicates", texts.len(), pairs.len())
@@ -268,10 +285,16 @@ impl Task {
                 let documents = encoder.embed(documents, on_second, progress)?;
                 Ok(reranking::scores(&queries, &documents, candidates)?.into())
             }
-            Self::Labelled { texts, classes } => {
+            Self::Labelled { texts, classes, fit } => {
                 let vectors = encoder.embed(texts, on_first, progress)?;
                 let judged = Labelled { vectors: &vectors, classes };
-                let mut scores = labelled::neighbour_scores(&judged)?;
+                let mut scores = match fit {
+                    None => labelled::neighbour_scores(&judged)?,
+                    Some((texts, classes)) => {
+                        let vectors = encoder.embed(texts, on_first, progress)?;
+                        labelled::classification_scores(&Labelled { vectors: &vectors, classes }, &judged)?
+                    }
+                };
                 scores.extend(labelled::clustering_scores(&judged)?);
                 Ok(scores.into())
             }
@@ -340,6 +363,8 @@ mod tests {
         let labelled = "{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n";
         assert_eq!(task(labelled).describe(), "2 texts of 2 classes");
         assert_eq!((task(labelled).name(), task(labelled).size()), ("classification", 2));
+        let fitted = task(labelled).fitted_on(1);
+        assert_eq!((fitted.describe().as_str(), fitted.size()), ("1 texts of 1 classes, 1 to fit on", 2));
     }
 
     #[test]
@@ -367,11 +392,13 @@ mod tests {
             scored([0.0, 0.5, 1.0]),
             "{\"query\": \"a\", \"positive\": [\"x\"], \"negative\": [\"y\", \"z\"]}\n".to_owned(),
             "{\"id\": 1, \"text\": \"a\", \"duplicates\": [2]}\n{\"id\": 2, \"text\": \"b\"}\n".to_owned(),
-            "{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n".to_owned(),
+            ["a x", "b y", "c x", "d y"]
+                .map(|row| format!("{{\"text\": \"{}\", \"label\": \"{}\"}}", &row[..1], &row[2..]))
+                .join("\n"),
         ];
         let encoder = encoder();
         for content in tasks {
-            let task = task(&content);
+            let task = task(&content).fitted_on(2);
             let prompts = Prompts::of_contract(&encoder.contract, &task).unwrap();
             let mut done = 0;
             let scores = task.evaluate(&encoder, &prompts, &mut |texts| done += texts).unwrap();

@@ -77,10 +77,10 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// Training files (JSONL, CSV, TSV, Parquet), all of one kind.
+    /// Training files (JSONL, CSV, TSV, Parquet) or folders of them as on the hub, all of one kind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train: Vec<PathBuf>,
-    /// Evaluation files or BEIR folders; without one, a part of the training examples is held out.
+    /// Evaluation files, BEIR folders or folders of data sets; without one, a part of the training examples is held out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub eval: Vec<PathBuf>,
     /// Files of pairs that are wrong, as the dashboard marks them (`exclusions.jsonl` of a run): neither learned from

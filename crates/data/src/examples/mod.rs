@@ -166,7 +166,7 @@ impl Examples {
         texts.iter().map(|text| self.texts.number(text).is_some_and(|number| used[number as usize])).collect()
     }
 
-    /// Takes a seeded share out, at most `max` of them, so that no text stands on both sides.
+    /// Takes a seeded share out, at most `max` of them, so that no anchor or positive stands on both sides.
     pub fn hold_out(&mut self, seed: u64, share: f64, max: usize) -> Result<Dataset, Error> {
         let held = split::hold_out(&self.texts, seed, share, max);
         let examples =
