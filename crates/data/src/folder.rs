@@ -22,10 +22,8 @@ pub enum Split {
 
 /// The files to read, in order: a file is itself, a folder the files of one of its splits.
 pub fn files_of(paths: &[PathBuf], split: &Split) -> Result<Vec<PathBuf>, Error> {
-    let files = paths.iter().map(|path| match path.is_dir() {
-        true => files_of_split(path, split),
-        false => Ok(vec![path.clone()]),
-    });
+    let of = |path: &PathBuf| if path.is_dir() { files_of_split(path, split) } else { Ok(vec![path.clone()]) };
+    let files = paths.iter().map(of);
     Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -77,7 +75,8 @@ const NO_DATA: [&str; 4] = ["dataset_info.json", "dataset_infos.json", "dataset_
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |source| Error::Io { path: folder.to_owned(), source };
     let entries = fs::read_dir(folder).map_err(failed)?;
-    let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut entries = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort();
     for path in entries {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
