@@ -128,6 +128,7 @@ pub fn run(args: Args, terminal: &Terminal) -> anyhow::Result<()> {
 /// Trains with the chosen display; Ctrl-C, SIGTERM and a terminal that goes away end it after the current step.
 pub fn execute(job: &Job, ui: Ui, terminal: &Terminal) -> anyhow::Result<Report> {
     let control = listen()?;
+    temper_kernels::use_huge_pages();
     let mut display = Display::open(ui, job, &control, terminal)?;
     let report = temper_train::run(job, &control, &mut |event| display.show(event));
     display.close();

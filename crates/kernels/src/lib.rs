@@ -55,7 +55,7 @@ pub use dropout::Dropout;
 pub use fused::is_fused;
 pub use mapped::with_mapped;
 pub use matrix::{product_t, t_product};
-pub use memory::keep_pages;
+pub use memory::{keep_pages, use_huge_pages};
 pub use offsets::Offsets;
 pub use packed::{LinearPrecision, PackedLinear};
 pub use rotary::Rotary;
