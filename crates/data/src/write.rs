@@ -51,7 +51,8 @@ pub fn rewrite(
     })?;
     let examples = contents.iter().map(|content| content.examples).sum();
     let Summary { kind, skipped, .. } = summarise(paths, contents, options)?;
-    let mut writer = Writer::new(out, path, kind, &classes.names(), scores)?;
+    let names = classes.names();
+    let mut writer = Writer::new(out, path, kind, &names, scores)?;
     read_each(paths, options, &mut classes, &mut |mut found| {
         found.example.fit(kind);
         writer.write(&found.example)
