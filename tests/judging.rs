@@ -176,3 +176,17 @@ fn a_run_is_judged_by_reranking_and_paraphrase_mining_too() {
     let scores = &events(&place, "evaluated")[0]["scores"];
     assert!(scores["ask_ndcg@10"].is_f64() && scores["mine_average_precision"].is_f64(), "{scores}");
 }
+
+/// Nothing can follow gold scores that are all the same: every correlation is NaN.
+#[test]
+fn a_run_without_a_score_that_is_a_number_has_no_best_and_goes_on() {
+    let place = place(&[]);
+    let row = |text: &str| json!({"sentence1": text, "sentence2": "rain", "score": 0.5});
+    place.write("same.jsonl", lines(&[&row("a cat"), &row("a dog"), &row("the sun")]));
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "data.eval=[\"same.jsonl\"]"]);
+    let evaluated = events(&place, "evaluated");
+    assert!(evaluated.len() == 3 && evaluated.iter().all(|event| event["best"] == false), "{evaluated:?}");
+    assert!(evaluated[0]["scores"]["spearman_cosine"].is_null(), "{evaluated:?}");
+    place.ok(&["train", "--resume", "r", "--set", "train.max_steps=3"]);
+    assert_eq!(events(&place, "finished").last().unwrap()["best_step"], Value::Null);
+}

@@ -403,7 +403,7 @@ impl<'a> Loop<'a> {
             let known = scores.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             Error::Plan(format!("train.metric_for_best_model `{metric}` is not among the scores: {known}"))
         })?;
-        let best = self.record(score);
+        let best = self.state.record(score, self.job.config.train.early_stopping_threshold);
         self.clock.since += started.elapsed(); // rates are those of training
         self.emit(Event::Evaluated {
             step: self.state.step,
@@ -417,23 +417,6 @@ impl<'a> Loop<'a> {
             self.emit(event);
         }
         Ok(best)
-    }
-
-    /// Keeps the books on the deciding score; the score before the first step is the baseline, not a candidate.
-    fn record(&mut self, score: f64) -> bool {
-        if self.state.step == 0 {
-            self.state.baseline = Some(score);
-            return false;
-        }
-        let threshold = self.job.config.train.early_stopping_threshold;
-        let best = self.state.best.is_none_or(|(_, before)| score > before + threshold);
-        if best {
-            self.state.best = Some((self.state.step, score));
-            self.state.without_improvement = 0;
-        } else {
-            self.state.without_improvement += 1;
-        }
-        best
     }
 
     fn out_of_patience(&self) -> bool {
