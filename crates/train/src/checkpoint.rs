@@ -33,6 +33,9 @@ pub struct State {
     pub baseline: Option<f64>,
     /// Evaluations since the best one.
     pub without_improvement: u64,
+    /// The evaluation after this step failed, and is still to be made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unjudged: bool,
     /// Sum of losses since the last log line.
     pub loss_sum: f64,
     /// Number of losses in the sum.

@@ -151,6 +151,8 @@ impl<'a> Loop<'a> {
     fn train(&mut self, control: &Control) -> Result<Outcome, Error> {
         if self.state.step == 0 {
             self.evaluate()?;
+        } else if self.state.unjudged {
+            self.judge()?;
         }
         // A run that was killed after its last evaluation was saved, or that is resumed after an early stop.
         if self.out_of_patience() {
@@ -158,7 +160,8 @@ impl<'a> Loop<'a> {
         }
         loop {
             if self.state.step < self.total() {
-                self.mine(control)?;
+                let mined = self.mine(control);
+                self.saved_first(mined)?;
             }
             if control.stopped_by().is_some() {
                 self.save_now("interrupted")?;
@@ -181,13 +184,13 @@ impl<'a> Loop<'a> {
         let end = order.minings().find(|step| *step > first).unwrap_or(self.total());
         std::thread::scope(|scope| {
             for step in order.prefetch(scope, prepared, negatives.as_deref(), first..end) {
-                self.step(&step?)?;
+                let batches = self.saved_first(step)?;
+                self.step(&batches)?;
                 if self.log_due() {
                     self.log()?;
                 }
                 if self.evaluation_due() {
-                    let best = self.evaluate()?;
-                    self.save("evaluation", best)?;
+                    self.judge()?;
                 } else if self.save_due() {
                     self.save("save_steps", false)?;
                 }
@@ -471,6 +474,29 @@ impl<'a> Loop<'a> {
     /// Since the run's first step, without the time between an interruption and its resume.
     fn elapsed_seconds(&self) -> f64 {
         self.job.state.elapsed_seconds + self.clock.started.elapsed().as_secs_f64()
+    }
+
+    /// Evaluates and saves. Where that fails the step is saved all the same, to be judged when the run goes on.
+    fn judge(&mut self) -> Result<(), Error> {
+        self.state.unjudged = true;
+        let best = self.evaluate();
+        let best = self.saved_first(best)?;
+        self.state.unjudged = false;
+        self.save("evaluation", best)
+    }
+
+    /// Saves before an error is told that came between two steps, while the state is whole.
+    fn saved_first<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|error| {
+            // What is not finite was saved before its step, or is gone.
+            if self.state.step == 0 || matches!(error, Error::NotFinite { .. }) {
+                return;
+            }
+            if let Err(unsaved) = self.save_now("failed") {
+                let message = format!("the state after step {} could not be saved: {unsaved}", self.state.step);
+                self.emit(Event::Warned { step: self.state.step, message });
+            }
+        })
     }
 
     /// Saves unless this very step is saved already.
