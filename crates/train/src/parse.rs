@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
-use crate::config::Config;
+use crate::config::{Config, ModelConfig};
 use crate::error::Error;
 use crate::mining::MineConfig;
 use crate::sets;
@@ -168,6 +168,7 @@ fn hint(message: &str) -> Option<String> {
 /// Rules between fields.
 fn check(config: &Config) -> Result<(), String> {
     let train = &config.train;
+    check_fresh(&config.model)?;
     let share = |name: &str, value: f64| {
         if (0.0..=1.0).contains(&value) {
             Ok(())
@@ -175,13 +176,6 @@ fn check(config: &Config) -> Result<(), String> {
             Err(format!("`{name}` is {value}, expected 0 to 1"))
         }
     };
-    match (&config.model.base, &config.model.fresh) {
-        (Some(_), Some(_)) => return Err("`model.base` and `[model.fresh]` exclude each other".to_owned()),
-        (None, None) => {
-            return Err("`model.base` is missing (or `[model.fresh]` for a random encoder)".to_owned());
-        }
-        _ => {}
-    }
     if config.data.train.is_empty() && config.sets.is_empty() {
         return Err("`data.train` names no file (or `[[sets]]` several sets)".to_owned());
     }
@@ -226,6 +220,29 @@ fn check(config: &Config) -> Result<(), String> {
     config.mine.as_ref().map_or(Ok(()), MineConfig::check)?;
     config.loss.check()?;
     sets::check(config)
+}
+
+/// A base or a fresh encoder, and no key of the one beside the other.
+fn check_fresh(model: &ModelConfig) -> Result<(), String> {
+    match (&model.base, &model.fresh) {
+        (Some(_), Some(_)) => return Err("`model.base` and `[model.fresh]` exclude each other".to_owned()),
+        (None, None) => {
+            return Err("`model.base` is missing (or `[model.fresh]` for a random encoder)".to_owned());
+        }
+        (Some(_), None) => return Ok(()),
+        (None, Some(_)) => {}
+    }
+    let of_a_base = [
+        ("max_seq_length", model.max_seq_length.is_some(), "give `model.fresh.max_seq_length`"),
+        ("pooling", model.pooling.is_some(), "give `model.fresh.pooling`"),
+        ("revision", model.revision.is_some(), "leave it out"),
+    ];
+    match of_a_base.iter().find(|(_, given, _)| *given) {
+        Some((key, _, remedy)) => {
+            Err(format!("`model.{key}` means nothing beside `[model.fresh]`: it is about a base; {remedy}"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The config as TOML, as it is kept in the run folder.
@@ -292,6 +309,21 @@ mod tests {
     fn scale_and_temperature_exclude_each_other() {
         let message = message(MINIMAL, &["loss.scale=20", "loss.temperature=0.05"]);
         assert!(message.contains("`scale` and `temperature`"), "{message}");
+    }
+
+    #[test]
+    fn keys_of_a_base_are_refused_beside_a_fresh_encoder() {
+        let fresh = "[model.fresh]\n[data]\ntrain = [\"t.jsonl\"]\n";
+        assert!(parse(Path::new("x.toml"), fresh, &["model.dropout=0.2".to_owned()]).is_ok());
+        for (set, remedy) in [
+            ("model.max_seq_length=64", "give `model.fresh.max_seq_length`"),
+            ("model.pooling=cls", "give `model.fresh.pooling`"),
+            ("model.revision=main", "leave it out"),
+        ] {
+            let message = message(fresh, &[set]);
+            assert!(message.contains("means nothing beside `[model.fresh]`"), "{message}");
+            assert!(message.contains(remedy), "{message}");
+        }
     }
 
     #[test]
