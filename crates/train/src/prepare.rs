@@ -61,7 +61,7 @@ pub struct TrainSet {
 
 impl TrainSet {
     /// Puts the set's name in front of what is said of it.
-    fn named(&self, text: String) -> String {
+    pub(crate) fn named(&self, text: String) -> String {
         match self.config.name.as_str() {
             "" => text,
             name => format!("set `{name}`: {text}"),
