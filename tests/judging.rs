@@ -207,6 +207,6 @@ fn a_part_that_cannot_be_judged_by_is_trained_on() {
     let output = place.run(&[&train[..], &["data.eval=[]"]].concat());
     text_of(&output);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("the 1 examples to hold out say nothing about a model"), "{said}");
+    assert!(said.contains("what would be held out, 1 of the examples, says nothing"), "{said}");
     assert!(said.contains("train     8 scored pairs\n"), "{said}");
 }

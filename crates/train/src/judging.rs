@@ -89,8 +89,8 @@ fn hold_out_of_each(
         if let Some(why) = task.says_nothing() {
             let held = held.len();
             warnings.push(set.named(format!(
-                "the {held} examples to hold out say nothing about a model, since {why}: they are trained on; raise \
-                 data.held_out, or name a file in data.eval"
+                "what would be held out, {held} of the examples, says nothing about a model, since {why}: it is trained \
+                 on; raise data.held_out, or name a file in data.eval"
             )));
             continue;
         }

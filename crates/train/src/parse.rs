@@ -63,7 +63,7 @@ const ALIASES: &[(&str, &str)] = &[
         "multiple_negatives_ranking with symmetric and mini_batch_size",
     ),
     ("CachedGISTEmbedLoss", "gist with loss.mini_batch_size"),
-    ("MatryoshkaLoss", "any loss with loss.matryoshka_dims"),
+    ("MatryoshkaLoss", "a loss with loss.matryoshka_dims"),
     ("constant_with_warmup", "train.lr_scheduler_type = \"constant\", which warms up"),
     ("no_duplicates", "train.batch_sampler = \"no_duplicates\""),
     ("use_cpu", "device = \"cpu\""),
