@@ -53,6 +53,9 @@ pub struct State {
     pub config_hash: String,
     /// blake3 of every data file.
     pub data_hashes: Vec<String>,
+    /// blake3 of what of the config decides which examples are learned from, and their order.
+    #[serde(default)]
+    pub examples_hash: String,
 }
 
 /// Earlier versions could take NaN, which JSON has as `null`, for the best score.
