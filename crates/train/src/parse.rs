@@ -212,6 +212,22 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("`{name}` is {value}, expected 0 or more"));
         }
     }
+    for (name, value) in [("train.eval_steps", train.eval_steps), ("train.save_steps", train.save_steps)] {
+        if value > 1.0 && value.fract() != 0.0 {
+            return Err(format!(
+                "`{name}` is {value}, expected a whole number of steps, or a share of all steps below 1"
+            ));
+        }
+    }
+    let limits = [
+        ("data.max_train_samples", config.data.max_train_samples),
+        ("data.max_eval_samples", config.data.max_eval_samples),
+    ];
+    for (name, limit) in limits {
+        if limit == Some(0) {
+            return Err(format!("`{name}` is 0, expected at least 1; leave it out to read all"));
+        }
+    }
     for (name, value) in [("train.adam_beta1", train.adam_beta1), ("train.adam_beta2", train.adam_beta2)] {
         if !(0.0..1.0).contains(&value) {
             return Err(format!("`{name}` is {value}, expected 0 or more and below 1"));
@@ -309,6 +325,23 @@ mod tests {
     fn scale_and_temperature_exclude_each_other() {
         let message = message(MINIMAL, &["loss.scale=20", "loss.temperature=0.05"]);
         assert!(message.contains("`scale` and `temperature`"), "{message}");
+    }
+
+    #[test]
+    fn intervals_are_whole_steps_or_shares() {
+        for good in ["0", "0.25", "1", "20.0"] {
+            assert!(parse(Path::new("x.toml"), MINIMAL, &[format!("train.eval_steps={good}")]).is_ok());
+        }
+        let message = message(MINIMAL, &["train.save_steps=1.5"]);
+        assert!(message.contains("`train.save_steps` is 1.5, expected a whole number"), "{message}");
+    }
+
+    #[test]
+    fn reading_no_sample_is_refused() {
+        for key in ["data.max_train_samples", "data.max_eval_samples"] {
+            let message = message(MINIMAL, &[&format!("{key}=0")]);
+            assert!(message.contains(&format!("`{key}` is 0")), "{message}");
+        }
     }
 
     #[test]

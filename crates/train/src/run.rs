@@ -541,10 +541,10 @@ impl<'a> Loop<'a> {
     }
 }
 
-/// Whether `step` is a multiple of `every` steps; below 1, `every` is a share of `total`, and 0 is never.
+/// Whether `step` is a multiple of `every` steps; below 1, `every` is a share of `total`, one step at least, and 0 is never.
 fn due(step: u64, every: f64, total: u64) -> bool {
-    let every = if every < 1.0 { (total as f64 * every).round() as u64 } else { every as u64 };
-    every > 0 && step.is_multiple_of(every)
+    let steps = if every < 1.0 { (total as f64 * every).round().max(1.0) } else { every };
+    every > 0.0 && step.is_multiple_of(steps as u64)
 }
 
 /// `[columns * batch, dim]` to one matrix a column.
@@ -561,5 +561,6 @@ mod tests {
         assert!(due(40, 20.0, 100) && !due(41, 20.0, 100));
         assert!(due(25, 0.25, 100) && !due(26, 0.25, 100));
         assert!(!due(100, 0.0, 100));
+        assert!(due(1, 0.001, 100) && due(2, 0.001, 100), "a small share is every step, not none");
     }
 }

@@ -126,6 +126,9 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
         if set.train.is_empty() {
             return Err(named("`train` names no file".to_owned()));
         }
+        if set.max_train_samples == Some(0) {
+            return Err(named("`max_train_samples` is 0, expected at least 1; leave it out to read all".to_owned()));
+        }
         set.loss.check().map_err(named)?;
     }
     Ok(())
@@ -193,6 +196,7 @@ mod tests {
             ("name = \"b\"", "nam = \"b\"", "line 9: unknown field `nam`"),
             ("name = \"b\"\n", "", "missing field `name`"),
             ("train = [\"b.jsonl\"]", "train = []", "set `b`: `train` names no file"),
+            ("max_train_samples = 7", "max_train_samples = 0", "set `b`: `max_train_samples` is 0"),
             (
                 "\"cosent\"",
                 "\"cosent\"\nsymmetric = true",
