@@ -88,9 +88,9 @@ impl MineConfig {
         self.rules().check().map_err(|problem| format!("`[mine]`: {problem}"))
     }
 
-    /// What is learned from: pairs with negatives.
+    /// What is learned from: pairs with negatives. Data that have their own are refused, which would not be looked at.
     pub fn kind(&self, kind: Kind) -> Result<Kind, String> {
-        if kind.has_positives() {
+        if kind == Kind::Pairs {
             return Ok(Kind::Triplets { negatives: self.num_negatives });
         }
         Err(format!(
@@ -300,6 +300,8 @@ mod tests {
             assert!(config.check().is_err_and(|error| error.contains(problem)));
         }
         assert_eq!(MineConfig::default().kind(Kind::Pairs), Ok(Kind::Triplets { negatives: 1 }));
+        let own = MineConfig::default().kind(Kind::Triplets { negatives: 1 });
+        assert!(own.is_err_and(|error| error.contains("the data has triplets; remove the section")));
         assert!(MineConfig::default().kind(Kind::Scored).is_err_and(|error| error.contains("scored pairs")));
     }
 }
