@@ -62,9 +62,20 @@ fn folders_of_the_hub_are_read_by_split() {
     assert!(refused.contains("several data sets: `pair-class`, `triplet`"), "{refused}");
     let refused = place.refused(&["mine", "--bm25", &triplets, "--split", "test"]);
     assert!(refused.contains("no split `test`; it has `train`, `validation`"), "{refused}");
-    place.ok(&["data", "convert", &format!("{folder}/pair-class"), "--columns", "class=label", "-o", "nli.jsonl"]);
+    place.ok(&[
+        "data",
+        "convert",
+        &format!("{folder}/pair-class"),
+        "--columns",
+        "class=label",
+        "-o",
+        "nli.jsonl",
+    ]);
     let text = std::fs::read_to_string(place.path("nli.jsonl")).unwrap();
-    assert_eq!(text.lines().next(), Some("{\"sentence1\":\"premise 0\",\"sentence2\":\"hypothesis 0\",\"class\":0}"));
+    assert_eq!(
+        text.lines().next(),
+        Some("{\"sentence1\":\"premise 0\",\"sentence2\":\"hypothesis 0\",\"class\":0}")
+    );
     let scores = place.ok(&["eval", &model("bert-mean-norm"), &triplets, "--json"]);
     let scores: Value = serde_json::from_str(&scores).unwrap();
     assert_eq!((&scores["task"], &scores["texts"]), (&"triplets".into(), &6.into()));

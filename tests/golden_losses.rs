@@ -6,14 +6,15 @@ use std::fmt::Write as _;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use serde_json::Value;
+use serde_json::{Value, json};
 use temper_train::losses::{
     Angle, BatchTriplet, Classifier, Contrastive, Cosent, CosineSimilarity, Distance, Feature, Loss,
     LossConfig, LossInput, Matryoshka, MegaBatchMargin, Mining, Objective, OnlineContrastive, Owned,
-    Reduction, Softmax, Triplet,
+    Reduction, Softmax, Target, Triplet,
 };
 
-use crate::encoder_losses::{self, Rows};
+use crate::cached_gist;
+use crate::encoder_losses::{self, Row, Rows};
 use crate::golden::{self, Tensors};
 use crate::ranking_forms;
 
@@ -31,6 +32,11 @@ fn golden_losses() {
                 let (value, gradient) = check(name, case, loss, &tensors);
                 let row = table.entry(case["loss"].as_str().unwrap().to_owned()).or_default();
                 *row = (row.0 + 1, row.1.max(value), row.2.max(gradient));
+                if name == "mse-2col-broadcast" {
+                    // One vector for both columns is that of the anchor.
+                    let anchor = [("teacher", Value::from("its vectors")), ("target", "anchor".into())];
+                    check(name, case, configured("mse", &case["params"], &anchor), &tensors);
+                }
             }
             Err(what) => {
                 golden::leave_out(name, &what, &golden::UNSUPPORTED_LOSSES);
@@ -39,22 +45,56 @@ fn golden_losses() {
     }
     assert!(!table.is_empty());
     table.extend(encoder_losses::rows());
+    table.insert("CachedGISTEmbedLoss".to_owned(), cached_gist::row());
+    let sums = sums(cases["cases"].as_array().unwrap(), &tensors);
     if let Some(path) = std::env::var_os("TEMPER_LOSSES_TABLE") {
-        std::fs::write(path, markdown(&table)).unwrap();
+        std::fs::write(path, markdown(&table, sums)).unwrap();
     }
 }
 
+/// Losses that a config adds up, against the same sum of the reference's values and gradients of each.
+fn sums(cases: &[Value], tensors: &Tensors) -> Row {
+    let orthogonal =
+        json!({"name": "global_orthogonal_regularization", "mean_weight": 1.0, "second_moment_weight": 1.0});
+    let cosine = json!({"name": "cosine_similarity"});
+    let mut row = Row::default();
+    for (first, second, weight, config) in [
+        ("mnrl-pairs", "gor", 0.1, json!({"scale": 20.0, "also": [{"weight": 0.1, "loss": orthogonal}]})),
+        (
+            "cosent",
+            "cosine-similarity",
+            3.0,
+            json!({"name": "cosent", "scale": 20.0, "also": [{"weight": 3.0, "loss": cosine}]}),
+        ),
+    ] {
+        // Both have the same texts and labels.
+        let case = |name: &str| cases.iter().find(|case| case["name"] == name).unwrap();
+        let config: LossConfig = serde_json::from_value(config).unwrap();
+        config.check().unwrap();
+        let found = learned(first, case(first), &config.build(), tensors);
+        let value = |name: &str| case(name)["value"].as_f64().unwrap();
+        let gradient = |key: &str| {
+            let [a, b] = [first, second].map(|name| tensors.f32(&format!("{name}/{key}")).1);
+            a.iter().zip(b).map(|(a, b)| a + weight as f32 * b).collect()
+        };
+        let what = format!("{first} and {weight} of {second}");
+        let (value, gradient) = compare(&what, found, value(first) + weight * value(second), gradient);
+        row = (row.0 + 1, row.1.max(value), row.2.max(gradient));
+    }
+    row
+}
+
 /// The table for the docs.
-fn markdown(table: &Rows) -> String {
+fn markdown(table: &Rows, sums: Row) -> String {
     let mut text = "\
 # Losses beside the reference
 
 Made by `TEMPER_LOSSES_TABLE=$PWD/crates/train/LOSSES.md cargo test --release --test all golden_losses`: for each loss of
 sentence-transformers the cases that temper computes from the same vectors (adaptive layers and contrastive tension: from the
 same texts, through a whole encoder), the largest difference of the value, and the largest difference of a gradient as a
-share of its largest entry. README.md says what each is called in a config. The last row is every form of multiple negatives
-ranking: each set of directions in one softmax, those between queries and documents in one each too; each hardness; cosine and dot
-product.
+share of its largest entry. README.md says what each is called in a config. The last rows: every form of multiple negatives
+ranking (each set of directions in one softmax, those between queries and documents in one each too; each hardness; cosine and dot
+product), and losses that a config adds up, held against the same sum of the reference's values and gradients.
 
 | reference | cases | value | gradient |
 |---|---:|---:|---:|
@@ -63,9 +103,12 @@ product.
     for (class, (cases, value, gradient)) in table {
         writeln!(text, "| `{class}` | {cases} | {value:.1e} | {gradient:.1e} |").unwrap();
     }
-    let (forms, value, gradient) = ranking_forms::row();
-    let what = "multiple negatives ranking in every form";
-    writeln!(text, "| {what} | {forms} | {value:.1e} | {gradient:.1e} |").unwrap();
+    for (what, (cases, value, gradient)) in [
+        ("multiple negatives ranking in every form", ranking_forms::row()),
+        ("weighted sums (`loss.also`)", sums),
+    ] {
+        writeln!(text, "| {what} | {cases} | {value:.1e} | {gradient:.1e} |").unwrap();
+    }
     let missing = golden::UNSUPPORTED_LOSSES.map(|name| format!("`{name}`"));
     if !missing.is_empty() {
         writeln!(text, "\nNot there yet: {}.", missing.join(", ")).unwrap();
@@ -188,6 +231,15 @@ fn margins(shape: &[usize], labels: Vec<f32>, negatives: usize) -> Tensor<2> {
 
 /// The differences of the value, and of the gradients as a share of their largest entry.
 fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) {
+    let gradient = |key: &str| tensors.f32(&format!("{name}/{key}")).1;
+    compare(name, learned(name, case, &loss, tensors), case["value"].as_f64().unwrap(), gradient)
+}
+
+/// A value, and gradients by their name in the fixture.
+type Learned = (f64, Vec<(String, Vec<f32>)>);
+
+/// What a loss makes of a case's vectors.
+fn learned(name: &str, case: &Value, loss: &Loss, tensors: &Tensors) -> Learned {
     let device = golden::device();
     let columns: Vec<Tensor<2>> = case["inputs"]
         .as_array()
@@ -206,13 +258,20 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) 
         _ => tensors.numbers(&format!("{name}/labels")),
     };
     let text_ids = (0..columns.len()).map(|c| (0..batch).map(|i| (c * batch + i) as u64).collect()).collect();
-    let owned = owned(&loss, name, tensors);
-    let value = match &loss {
+    let owned = owned(loss, name, tensors);
+    let value = match loss {
         Loss::MarginMse(loss) => loss.of_margins(&columns, margins(&shape, labels, columns.len() - 2)),
         Loss::DistillKlDiv(loss) => loss.of_scores(&columns, matrix(labels, [shape[0], shape[1]])),
         _ => {
-            let guide = match &loss {
-                Loss::EmbedDistill(_) => teacher_columns(&shape, &labels, columns.len()),
+            let guide = match loss {
+                Loss::EmbedDistill(loss) => {
+                    let mut teacher = teacher_columns(&shape, &labels, columns.len());
+                    if loss.target == Target::Anchor {
+                        // What it makes of the other texts is of no account.
+                        teacher[1..].iter_mut().for_each(|column| *column = column.zeros_like());
+                    }
+                    teacher
+                }
                 Loss::Softmax(_) => Vec::new(),
                 _ => extra(case, name, tensors),
             };
@@ -228,11 +287,6 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) 
         }
     };
 
-    let expected = case["value"].as_f64().unwrap();
-    let found_value = f64::from(value.clone().into_scalar::<f32>());
-    let tolerance = 1e-5 * expected.abs().max(1.0);
-    assert!((found_value - expected).abs() <= tolerance, "{name}: value {found_value}, reference {expected}");
-
     let gradients = value.backward();
     let flat = |gradient: Tensor<2>| gradient.into_data().try_into_vec::<f32>().unwrap();
     let mut found: Vec<(String, Vec<f32>)> = Vec::new();
@@ -244,9 +298,22 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) 
         found.push(("grad_weight".to_owned(), flat(weight.val().grad(&gradients).unwrap())));
         found.push(("grad_bias".to_owned(), bias));
     }
+    (value.into_scalar::<f32>().into(), found)
+}
+
+/// The same differences between what was found and what the reference gives.
+fn compare(
+    name: &str,
+    (value, gradients): Learned,
+    expected_value: f64,
+    expected: impl Fn(&str) -> Vec<f32>,
+) -> (f64, f64) {
+    let of_value = (value - expected_value).abs();
+    let tolerance = 1e-5 * expected_value.abs().max(1.0);
+    assert!(of_value <= tolerance, "{name}: value {value}, reference {expected_value}");
     let mut worst = 0.0f64;
-    for (key, found) in found {
-        let (_, expected) = tensors.f32(&format!("{name}/{key}"));
+    for (key, found) in gradients {
+        let expected = expected(&key);
         let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         let difference = golden::max_difference(&found, &expected);
         assert!(
@@ -255,7 +322,7 @@ fn check(name: &str, case: &Value, loss: Loss, tensors: &Tensors) -> (f64, f64) 
         );
         worst = worst.max(f64::from(difference / largest.max(f32::MIN_POSITIVE)));
     }
-    ((found_value - expected).abs(), worst)
+    (of_value, worst)
 }
 
 /// A classifier where the loss has one.

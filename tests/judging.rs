@@ -176,3 +176,40 @@ fn a_run_is_judged_by_reranking_and_paraphrase_mining_too() {
     let scores = &events(&place, "evaluated")[0]["scores"];
     assert!(scores["ask_ndcg@10"].is_f64() && scores["mine_average_precision"].is_f64(), "{scores}");
 }
+
+/// Nothing can follow gold scores that are all the same: every correlation is NaN.
+#[test]
+fn a_run_without_a_score_that_is_a_number_has_no_best_and_goes_on() {
+    let place = place(&[]);
+    let row = |text: &str| json!({"sentence1": text, "sentence2": "rain", "score": 0.5});
+    place.write("same.jsonl", lines(&[&row("a cat"), &row("a dog"), &row("the sun")]));
+    place.ok(&["train", "x.toml", "--run", "r", "--set", "data.eval=[\"same.jsonl\"]"]);
+    let evaluated = events(&place, "evaluated");
+    assert!(evaluated.len() == 3 && evaluated.iter().all(|event| event["best"] == false), "{evaluated:?}");
+    assert!(evaluated[0]["scores"]["spearman_cosine"].is_null(), "{evaluated:?}");
+    place.ok(&["train", "--resume", "r", "--set", "train.max_steps=3"]);
+    assert_eq!(events(&place, "finished").last().unwrap()["best_step"], Value::Null);
+}
+
+/// A tenth of eight pairs is one, with which nothing can be correlated.
+#[test]
+fn a_part_that_cannot_be_judged_by_is_trained_on() {
+    let place = place(&[]);
+    let row = |i: usize| json!({"sentence1": format!("a {i}"), "sentence2": format!("b {i}"), "score": i as f32 / 8.0});
+    let rows: Vec<Value> = (0..8).map(row).collect();
+    place.write("scored.jsonl", lines(&rows.iter().collect::<Vec<_>>()));
+    place.write("one.jsonl", lines(&[&rows[3]]));
+    let set = ["--set", "data.train=[\"scored.jsonl\"]", "--set", "loss={name='cosent'}", "--set"];
+    let train = [&["train", "x.toml", "--run", "r"], &set[..]].concat();
+    let refused = place.refused(&[&train[..], &["data.eval=[\"one.jsonl\"]"]].concat());
+    assert!(
+        refused.contains("`one.jsonl` says nothing about a model, since a correlation needs two"),
+        "{refused}"
+    );
+    assert!(!place.path("r").exists());
+    let output = place.run(&[&train[..], &["data.eval=[]"]].concat());
+    text_of(&output);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("what would be held out, 1 of the examples, says nothing"), "{said}");
+    assert!(said.contains("train     8 scored pairs\n"), "{said}");
+}

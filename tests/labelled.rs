@@ -55,13 +55,18 @@ fn classifiers_are_fitted_on_other_texts() {
     let scores = place.ok(&["eval", &base, "test.jsonl", "--fit", "train.jsonl", "--json"]);
     let scores: Value = serde_json::from_str(&scores).unwrap();
     assert_eq!((&scores["metric"], &scores["texts"]), (&"logistic_accuracy".into(), &37.into()));
-    for (name, highest) in [("knn_accuracy", 6.0 / 7.0), ("logistic_accuracy", 6.0 / 7.0), ("logistic_f1", 0.75)] {
+    for (name, highest) in
+        [("knn_accuracy", 6.0 / 7.0), ("logistic_accuracy", 6.0 / 7.0), ("logistic_f1", 0.75)]
+    {
         let score = scores["scores"][name].as_f64().unwrap();
         assert!((score - highest).abs() < 1e-9, "{name} is {score}: the texts of a class are alike");
     }
     place.write("pairs.jsonl", "{\"anchor\": \"a\", \"positive\": \"b\"}\n");
     let refused = place.refused(&["eval", &base, "pairs.jsonl", "--fit", "pairs.jsonl"]);
-    assert!(refused.contains("pairs.jsonl` holds pairs; classifiers are fitted on labelled texts"), "{refused}");
+    assert!(
+        refused.contains("pairs.jsonl` holds pairs; classifiers are fitted on labelled texts"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -209,6 +209,24 @@ fn a_damaged_checkpoint_is_refused_and_another_one_goes_on() {
     run.assert_as_if_nothing_had_happened("from the checkpoint before the damaged one");
 }
 
+/// The step that it fails at is saved, and judged when the run goes on.
+#[test]
+fn an_evaluation_that_fails_loses_no_step() {
+    let place = Place::new();
+    let run = place.finished("x", &[]);
+    let by = |metric: &str, run: &str| {
+        let metric = format!("train.metric_for_best_model={metric}");
+        ["--resume", run, "--allow-changed", "config", "--set", &metric].map(str::to_owned)
+    };
+    let said = place.refused(&by("none", "x@40").each_ref().map(String::as_str));
+    assert!(said.contains("`none` is not among the scores"), "{said}");
+    assert_eq!((run.whole().last(), run.events("evaluated").last()), (Some(&STEPS), Some(&40)));
+    let output = place.train(&by("cosine_ndcg@10", "x").each_ref().map(String::as_str)).output().unwrap();
+    assert!(output.status.success(), "{}", message(&output));
+    assert_eq!(run.bytes(STEPS), *REFERENCE);
+    assert_eq!(run.events("evaluated"), [0, 10, 20, 30, 40, 42]);
+}
+
 #[test]
 fn another_instruction_set_is_warned_of() {
     let place = Place::new();

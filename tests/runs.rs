@@ -81,6 +81,26 @@ fn another_base_is_not_trained_from_unasked() {
 }
 
 #[test]
+fn another_teacher_is_learned_from_when_it_is_asked_for() {
+    let place = place::Place::new();
+    place.write("train.tsv", "anchor\tpositive\na\tb\nc\td\ne\tf\n");
+    let [base, other] = ["bert-mean-norm", "roberta-mean-norm"].map(model);
+    place.write(
+        "x.toml",
+        format!(
+            "[model]\nbase = {base:?}\n[data]\ntrain = [\"train.tsv\"]\nheld_out = 0\n[loss]\nname = \"mse\"\n\
+             teacher = {base:?}\n[train]\nmax_steps = 1\n"
+        ),
+    );
+    place.ok(&["train", "x.toml", "--run", "x"]);
+    place.ok(&["rerun", "x", "--run", "again", "--set", &format!("loss.teacher={other}")]);
+    // What else is other is told all the same.
+    place.write("train.tsv", "anchor\tpositive\na\tb\nc\td\ne\tg\n");
+    let said = place.refused(&["rerun", "x", "--run", "third", "--set", &format!("loss.teacher={other}")]);
+    assert!(said.contains("`train.tsv` has"), "{said}");
+}
+
+#[test]
 fn an_edited_config_is_not_repeated_unasked() {
     let place = Place::new();
     let run = place.finished("x", &["--set", "train.max_steps=1"]);

@@ -46,11 +46,7 @@ impl InputArgs {
         Self::read_with(files, &ReadOptions { split: Split::Evaluation, ..self.options() }, terminal)
     }
 
-    fn read_with(
-        files: &[PathBuf],
-        options: &ReadOptions,
-        terminal: &Terminal,
-    ) -> anyhow::Result<Dataset> {
+    fn read_with(files: &[PathBuf], options: &ReadOptions, terminal: &Terminal) -> anyhow::Result<Dataset> {
         let dataset = temper_data::read(files, options)?;
         Self::warn_of(&dataset.skipped, terminal);
         Ok(dataset)

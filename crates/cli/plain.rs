@@ -65,7 +65,7 @@ impl<'a> Plain<'a> {
                     Some(before) => format!(" ({:+.4})", score - before),
                     None => String::new(),
                 };
-                self.baseline = self.baseline.or((*step == 0).then_some(score));
+                self.baseline = self.baseline.or((*step == 0 && score.is_finite()).then_some(score));
                 let best = if *best { "  best so far" } else { "" };
                 self.print(
                     &format!("step {step}  {metric} {score:.4}{change}{best}  [{elapsed_seconds:.1} s]"),

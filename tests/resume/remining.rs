@@ -28,6 +28,21 @@ fn a_run_that_mines_ends_with_the_same_bytes_killed_or_not() {
     }
 }
 
+/// Negatives are places of examples, which another seed or other data move.
+#[test]
+fn negatives_of_other_examples_are_mined_anew() {
+    let place = Place::new();
+    let run = place.finished("x", &MINE);
+    place.resumed("x@40", &["--set", "train.num_train_epochs=3"]);
+    assert_eq!(run.events("mined"), [0, 21, 42], "the same examples");
+    for changed in ["seed=7", "data.held_out=0.05"] {
+        let name = changed.split('=').next().unwrap();
+        let run = place.finished(name, &MINE);
+        place.resumed(&format!("{name}@40"), &["--allow-changed", "config", "--set", changed]);
+        assert!(run.events("mined").contains(&40), "{changed}: {:?}", run.events("mined"));
+    }
+}
+
 /// What the first mining finds is what `temper mine` writes, example for example.
 #[test]
 fn mined_negatives_are_those_of_the_command() {

@@ -54,6 +54,7 @@ fn a_file_that_changes_under_a_streamed_run_ends_it() {
     let said = message(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("the file was changed while it was trained from"), "{said}");
+    assert_eq!(run.whole().last(), run.events("step").last(), "the step before is saved");
     // Put back, it goes on to the same end.
     std::fs::write(&data, text).unwrap();
     place.resumed("x", &[]);

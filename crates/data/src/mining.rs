@@ -206,12 +206,26 @@ impl Rules {
         self.range_max.unwrap_or(self.range_min + spare * self.count + most_own)
     }
 
+    /// The scored texts that are too close to be negatives of an anchor.
+    pub fn too_close<'a>(&self, scored: &'a Scored) -> impl Iterator<Item = usize> + use<'a> {
+        let (absolute, relative) = self.below_positives(scored);
+        let limits = [absolute, relative, self.max_score];
+        let highest = limits.into_iter().flatten().fold(f32::INFINITY, f32::min);
+        let close = scored.closest.iter().filter(move |candidate| candidate.score > highest);
+        close.map(|candidate| candidate.text)
+    }
+
+    /// The highest scores that the margins leave.
+    fn below_positives(&self, scored: &Scored) -> (Option<f32>, Option<f32>) {
+        let lowest = scored.positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
+        let relative = self.relative_margin.map(|margin| lowest - lowest.abs() * margin);
+        (self.absolute_margin.map(|margin| lowest - margin), relative)
+    }
+
     /// The candidates that no rule rejects, for an anchor with these texts of its own.
     fn left(&self, scored: &Scored, own: &[usize], rejected: &mut Rejected) -> Vec<Candidate> {
         let above = |limit: Option<f32>, score: f32| limit.is_some_and(|limit| score > limit);
-        let lowest = scored.positives.iter().map(|positive| positive.score).fold(f32::INFINITY, f32::min);
-        let absolute = self.absolute_margin.map(|margin| lowest - margin);
-        let relative = self.relative_margin.map(|margin| lowest - lowest.abs() * margin);
+        let (absolute, relative) = self.below_positives(scored);
         rejected.candidates += scored.closest.len();
         let mut left: Vec<Candidate> = Vec::new();
         for candidate in &scored.closest {
@@ -350,6 +364,18 @@ mod tests {
             min_score: 1,
         };
         assert_eq!(rejected, expected);
+    }
+
+    #[test]
+    fn what_is_too_close_is_above_the_lowest_of_the_limits() {
+        let closest: Vec<_> =
+            SCORES.iter().enumerate().map(|(text, score)| Candidate { text, score: *score }).collect();
+        let scored = Scored { positives: vec![closest[1]], closest };
+        let too_close = |rules: Rules| rules.too_close(&scored).collect::<Vec<_>>();
+        assert_eq!(too_close(Rules { max_score: Some(0.79), ..Rules::default() }), [0, 1]);
+        let both = Rules { absolute_margin: Some(0.05), relative_margin: Some(0.2), ..Rules::default() };
+        assert_eq!(too_close(both), [0, 1, 2, 3]);
+        assert!(too_close(Rules { min_score: Some(0.6), ..Rules::default() }).is_empty());
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn without_duplicates(texts: &TextNumbers, order: Vec<usize>, batch_size: usize)
         let earliest = own.clone().map(|text| next_free[text]).max();
         let batch = first_open(&mut open, earliest.unwrap_or(0));
         if batch == batches.len() {
-            batches.push(Vec::with_capacity(batch_size));
+            batches.push(Vec::new());
             open.push(batch + 1);
         }
         batches[batch].push(index);
@@ -138,6 +138,16 @@ mod tests {
     fn clashing_examples_are_postponed() {
         let data = Examples::from(dataset(&[&["a", "1"], &["a", "2"], &["b", "3"], &["c", "4"]]));
         assert_eq!(without_duplicates(data.texts(), vec![0, 1, 2, 3], 2), [[0, 2], [1, 3]]);
+    }
+
+    /// A batch takes the memory of its examples, not of those it has room for.
+    #[test]
+    fn a_batch_may_be_larger_than_the_data() {
+        let data = Examples::from(dataset(&[&["a", "1"], &["b", "2"], &["c", "3"]]));
+        for sampler in [BatchSampler::Shuffle, BatchSampler::NoDuplicates, BatchSampler::Sequential] {
+            let batches = epoch_batches(&data, sampler, usize::MAX, 42, 0, false);
+            assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [3], "{sampler:?}");
+        }
     }
 
     proptest! {

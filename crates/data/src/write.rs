@@ -78,13 +78,7 @@ enum Rows<W: Write> {
 }
 
 impl<'a, W: Write> Writer<'a, W> {
-    fn new(
-        out: W,
-        path: &'a Path,
-        kind: Kind,
-        classes: &'a [String],
-        scores: bool,
-    ) -> Result<Self, Error> {
+    fn new(out: W, path: &'a Path, kind: Kind, classes: &'a [String], scores: bool) -> Result<Self, Error> {
         let mut names = kind.roles();
         names.extend(label_column(kind).map(str::to_owned));
         let delimiter = match Format::of(path)? {
@@ -226,7 +220,8 @@ mod tests {
     fn files_are_rewritten_as_one() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a.jsonl", "b.csv"].map(|name| folder.path().join(name)).to_vec();
-        std::fs::write(&paths[0], "{\"question\": \"a\", \"answer\": \"b\", \"negative\": [\"c\", \"d\"]}\n").unwrap();
+        std::fs::write(&paths[0], "{\"question\": \"a\", \"answer\": \"b\", \"negative\": [\"c\", \"d\"]}\n")
+            .unwrap();
         std::fs::write(&paths[1], "anchor,positive,negative\ne,f,g\n").unwrap();
         let mut bytes = Vec::new();
         let path = Path::new("x.tsv");

@@ -230,6 +230,26 @@ impl Task {
         }
     }
 
+    /// Why every encoder scores the same on it, or none at all, where that is so.
+    pub fn says_nothing(&self) -> Option<&'static str> {
+        match self {
+            Self::Sts { gold, .. } if gold.len() < 2 => Some("a correlation needs two scored pairs"),
+            Self::Sts { gold, .. } if gold.iter().all(|score| *score == gold[0]) => {
+                Some("all pairs have the same score")
+            }
+            Self::Labelled { classes, .. } if classes.iter().all(|class| *class == classes[0]) => {
+                Some("all texts are of one class")
+            }
+            Self::Retrieval(_)
+            | Self::Sts { .. }
+            | Self::Classification { .. }
+            | Self::Triplets { .. }
+            | Self::Reranking { .. }
+            | Self::Labelled { .. }
+            | Self::Paraphrases(_) => None,
+        }
+    }
+
     /// Embeds every text and scores the vectors.
     ///
     /// `progress` is told how much of [`Task::work`] was done since it was last called.
@@ -295,7 +315,10 @@ impl Task {
                         labelled::classification_scores(&Labelled { vectors: &vectors, classes }, &judged)?
                     }
                 };
-                scores.extend(labelled::clustering_scores(&judged)?);
+                // There is nothing to cluster in one class.
+                if self.says_nothing().is_none() {
+                    scores.extend(labelled::clustering_scores(&judged)?);
+                }
                 Ok(scores.into())
             }
             Self::Paraphrases(TextsWithDuplicates { texts, pairs, .. }) => {
@@ -374,6 +397,35 @@ mod tests {
         std::fs::write(&path, "premise,hypothesis,label\na,b,neutral\n").unwrap();
         let refused = Reading::default().read(&path, &mut ExcludedPairs::default()).unwrap_err().to_string();
         assert!(refused.contains("nli.csv` holds classified pairs, which are learned from"), "{refused}");
+    }
+
+    #[test]
+    fn texts_of_one_class_are_judged_by_their_neighbours_alone() {
+        let encoder = encoder();
+        for texts in [1, 2, 9] {
+            let task = Task::Labelled {
+                texts: (0..texts).map(|i| format!("text {i}")).collect(),
+                classes: vec![3; texts],
+                fit: None,
+            };
+            let scores = task.evaluate(&encoder, &Prompts::default(), &mut |_| ()).unwrap();
+            assert_eq!(scores.keys().collect::<Vec<_>>(), ["knn_accuracy", "knn_f1"], "{texts}");
+            assert!(texts == 1 || scores["knn_accuracy"] == 1.0, "{texts}: {scores:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_on_which_all_encoders_are_alike_is_told() {
+        let scored = |gold: &[f64]| {
+            let texts = vec!["a".to_owned(); gold.len()];
+            Task::Sts { first: texts.clone(), second: texts, gold: gold.to_vec() }.says_nothing()
+        };
+        assert!(scored(&[0.5]).is_some_and(|why| why.contains("two scored pairs")));
+        assert!(scored(&[0.5, 0.5]).is_some_and(|why| why.contains("the same score")));
+        assert_eq!(scored(&[0.5, 0.6]), None);
+        let of = |classes| Task::Labelled { texts: vec!["a".to_owned(); 2], classes }.says_nothing();
+        assert!(of(vec![1, 1]).is_some_and(|why| why.contains("one class")));
+        assert_eq!(of(vec![0, 1]), None);
     }
 
     #[test]

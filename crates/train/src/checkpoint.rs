@@ -8,7 +8,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use temper_encoder::reference::MODEL_FOLDER;
 use temper_encoder::weights::{NamedTensor, Weights};
 use temper_encoder::{Encoder, Precision, parameters, write};
@@ -27,11 +27,15 @@ pub struct State {
     /// Completed optimizer steps.
     pub step: u64,
     /// Step and score of the best evaluation.
+    #[serde(deserialize_with = "finite")]
     pub best: Option<(u64, f64)>,
     /// The deciding score before the first step.
     pub baseline: Option<f64>,
     /// Evaluations since the best one.
     pub without_improvement: u64,
+    /// The evaluation after this step failed, and is still to be made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unjudged: bool,
     /// Sum of losses since the last log line.
     pub loss_sum: f64,
     /// Number of losses in the sum.
@@ -49,6 +53,34 @@ pub struct State {
     pub config_hash: String,
     /// blake3 of every data file.
     pub data_hashes: Vec<String>,
+    /// blake3 of what of the config decides which examples are learned from, and their order.
+    #[serde(default)]
+    pub examples_hash: String,
+}
+
+/// Earlier versions could take NaN, which JSON has as `null`, for the best score.
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<(u64, f64)>, D::Error> {
+    let best = Option::<(u64, Option<f64>)>::deserialize(deserializer)?;
+    Ok(best.and_then(|(step, score)| Some((step, score?))))
+}
+
+impl State {
+    /// Keeps the books on the deciding score, and tells whether it is the best by more than `threshold`. Before the first
+    /// step it is the baseline, not a candidate; NaN is neither, and no improvement.
+    pub(crate) fn record(&mut self, score: f64, threshold: f64) -> bool {
+        if self.step == 0 {
+            self.baseline = Some(score).filter(|score| score.is_finite());
+            return false;
+        }
+        let best = score.is_finite() && self.best.is_none_or(|(_, before)| score > before + threshold);
+        if best {
+            self.best = Some((self.step, score));
+            self.without_improvement = 0;
+        } else {
+            self.without_improvement += 1;
+        }
+        best
+    }
 }
 
 const STATE: &str = "state.json";
@@ -188,4 +220,32 @@ fn write_moments(
     });
     let views = views.chain(mined).collect::<Result<Vec<_>, _>>().map_err(std::io::Error::other)?;
     writer.write_all(&safetensors::serialize(views, None).map_err(std::io::Error::other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_score_that_is_not_a_number_is_never_the_best() {
+        let mut state = State::default();
+        assert!(!state.record(f64::NAN, 0.0) && state.baseline.is_none());
+        state.step = 10;
+        assert!(!state.record(f64::NAN, 0.0));
+        assert_eq!((state.best, state.without_improvement), (None, 1));
+        assert!(state.record(-0.5, 0.0));
+        state.step = 20;
+        assert!(!state.record(f64::NAN, 0.0) && !state.record(-0.4, 0.2));
+        assert_eq!((state.best, state.without_improvement), (Some((10, -0.5)), 2));
+    }
+
+    #[test]
+    fn a_state_reads_back_and_null_is_no_best_score() {
+        let state = State { step: 7, best: Some((5, 0.25)), ..State::default() };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
+        let text = text.replace("[5,0.25]", "[5,null]");
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), State { best: None, ..state });
+    }
 }

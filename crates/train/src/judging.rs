@@ -24,7 +24,7 @@ pub(crate) fn tasks(
     warnings: &mut Vec<String>,
 ) -> Result<(NamedTasks, usize), Error> {
     if config.data.eval.is_empty() {
-        let (tasks, held_out) = hold_out_of_each(config, sets, excluded)?;
+        let (tasks, held_out) = hold_out_of_each(config, sets, excluded, warnings)?;
         if tasks.is_empty() {
             warnings.push(
                 "nothing is held out, so there is nothing to judge by; name a file in data.eval".to_owned(),
@@ -44,6 +44,17 @@ pub(crate) fn tasks(
             )));
         }
         let read = read_task(config, path, excluded)?;
+        let says_nothing = read.task.says_nothing().map(|why| {
+            format!("`{}` says nothing about a model, since {why}; name another in data.eval", path.display())
+        });
+        match says_nothing {
+            // There is no correlation to compute.
+            Some(problem) if matches!(&read.task, Task::Sts { gold, .. } if gold.len() < 2) => {
+                return Err(Error::Plan(problem));
+            }
+            Some(problem) => warnings.push(problem),
+            None => {}
+        }
         if !read.skipped.is_empty() {
             warnings.push(format!("{} bad rows of `{}` are left out", read.skipped.len(), path.display()));
         }
@@ -65,16 +76,28 @@ fn hold_out_of_each(
     config: &Config,
     sets: &mut [TrainSet],
     excluded: &mut ExcludedPairs,
+    warnings: &mut Vec<String>,
 ) -> Result<(NamedTasks, usize), Error> {
     let (mut tasks, mut held_out) = (NamedTasks::new(), 0);
     for set in sets {
         // Nothing is judged by classified pairs, so none are held out.
         let share = if set.dataset.kind == Kind::ClassifiedPairs { 0.0 } else { config.data.held_out };
-        let mut held = set.dataset.hold_out(config.seed, share, config.data.held_out_max)?;
-        held_out += held.len();
-        excluded.leave_out(&mut held);
-        let task = Task::from_dataset(&held).filter(|_| !held.is_empty());
-        tasks.extend(task.map(|task| (set.config.name.clone(), task)));
+        let (places, mut held) = set.dataset.to_hold_out(config.seed, share, config.data.held_out_max)?;
+        let mut met = excluded.clone();
+        met.leave_out(&mut held);
+        let Some(task) = Task::from_dataset(&held).filter(|_| !held.is_empty()) else { continue };
+        if let Some(why) = task.says_nothing() {
+            let held = held.len();
+            warnings.push(set.named(format!(
+                "what would be held out, {held} of the examples, says nothing about a model, since {why}: it is trained \
+                 on; raise data.held_out, or name a file in data.eval"
+            )));
+            continue;
+        }
+        set.dataset.take_out(&places);
+        *excluded = met;
+        held_out += places.len();
+        tasks.push((set.config.name.clone(), task));
     }
     Ok((tasks, held_out))
 }

@@ -19,7 +19,8 @@ use crate::error::Error;
 /// Texts that are embedded between two looks at what the person wants.
 const TOGETHER: usize = 2048;
 
-/// When and how negatives are mined.
+/// When and how negatives are mined. Where the limits leave an anchor too few, others are drawn: none of those that were
+/// looked at and are too close, but their own scores are not asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MineConfig {
@@ -88,9 +89,9 @@ impl MineConfig {
         self.rules().check().map_err(|problem| format!("`[mine]`: {problem}"))
     }
 
-    /// What is learned from: pairs with negatives.
+    /// What is learned from: pairs with negatives. Data that have their own are refused, which would not be looked at.
     pub fn kind(&self, kind: Kind) -> Result<Kind, String> {
-        if kind.has_positives() {
+        if kind == Kind::Pairs {
             return Ok(Kind::Triplets { negatives: self.num_negatives });
         }
         Err(format!(
@@ -194,7 +195,11 @@ impl Mining<'_> {
             for (anchor, scored) in anchors.zip(scored) {
                 let chosen = miner.choose(anchor, &scored);
                 let mut chosen: Vec<usize> = chosen.into_iter().map(|candidate| candidate.text).collect();
-                fill_up(&mut chosen, &pool.own(anchor), &rules, pool.texts.len(), miner.key(anchor))?;
+                let mut barred: Vec<usize> =
+                    pool.own(anchor).into_iter().chain(rules.too_close(&scored)).collect();
+                barred.sort_unstable();
+                barred.dedup();
+                fill_up(&mut chosen, &barred, &rules, pool.texts.len(), miner.key(anchor))?;
                 places.push(chosen);
             }
         }
@@ -245,22 +250,22 @@ fn embed(
     Ok(Some(vectors))
 }
 
-/// Draws texts, by `key`, for an anchor to which the rules left too few.
+/// Draws texts, by `key`, for an anchor to which the rules left too few; none that is barred.
 fn fill_up(
     chosen: &mut Vec<usize>,
-    own: &[usize],
+    barred: &[usize],
     rules: &Rules,
     texts: usize,
     key: u64,
 ) -> Result<(), Error> {
     let drawn = (random::uniform_u64(key, u64::MAX) % texts.max(1) as u64) as usize;
-    let mut others = (drawn..texts).chain(0..drawn).filter(|place| !own.contains(place));
+    let mut others = (drawn..texts).chain(0..drawn).filter(|place| !barred.contains(place));
     while chosen.len() < rules.count {
         let next = others.next().ok_or_else(|| {
             Error::Plan(format!(
-                "an anchor has {} texts of its own, and of the {texts} in all there are not {} others to be its \
-                 negatives; lower mine.num_negatives, or give more data",
-                own.len(),
+                "of {texts} texts {} are an anchor's own or closer to it than [mine] allows, and there are not {} others \
+                 to be its negatives; lower mine.num_negatives, loosen the limits of [mine], or give more data",
+                barred.len(),
                 rules.count
             ))
         })?;
@@ -300,6 +305,8 @@ mod tests {
             assert!(config.check().is_err_and(|error| error.contains(problem)));
         }
         assert_eq!(MineConfig::default().kind(Kind::Pairs), Ok(Kind::Triplets { negatives: 1 }));
+        let own = MineConfig::default().kind(Kind::Triplets { negatives: 1 });
+        assert!(own.is_err_and(|error| error.contains("the data has triplets; remove the section")));
         assert!(MineConfig::default().kind(Kind::Scored).is_err_and(|error| error.contains("scored pairs")));
     }
 }

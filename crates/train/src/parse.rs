@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
-use crate::config::Config;
+use crate::config::{Config, ModelConfig};
 use crate::error::Error;
 use crate::mining::MineConfig;
 use crate::sets;
@@ -63,7 +63,7 @@ const ALIASES: &[(&str, &str)] = &[
         "multiple_negatives_ranking with symmetric and mini_batch_size",
     ),
     ("CachedGISTEmbedLoss", "gist with loss.mini_batch_size"),
-    ("MatryoshkaLoss", "any loss with loss.matryoshka_dims"),
+    ("MatryoshkaLoss", "a loss with loss.matryoshka_dims"),
     ("constant_with_warmup", "train.lr_scheduler_type = \"constant\", which warms up"),
     ("no_duplicates", "train.batch_sampler = \"no_duplicates\""),
     ("use_cpu", "device = \"cpu\""),
@@ -168,6 +168,7 @@ fn hint(message: &str) -> Option<String> {
 /// Rules between fields.
 fn check(config: &Config) -> Result<(), String> {
     let train = &config.train;
+    check_fresh(&config.model)?;
     let share = |name: &str, value: f64| {
         if (0.0..=1.0).contains(&value) {
             Ok(())
@@ -175,13 +176,6 @@ fn check(config: &Config) -> Result<(), String> {
             Err(format!("`{name}` is {value}, expected 0 to 1"))
         }
     };
-    match (&config.model.base, &config.model.fresh) {
-        (Some(_), Some(_)) => return Err("`model.base` and `[model.fresh]` exclude each other".to_owned()),
-        (None, None) => {
-            return Err("`model.base` is missing (or `[model.fresh]` for a random encoder)".to_owned());
-        }
-        _ => {}
-    }
     if config.data.train.is_empty() && config.sets.is_empty() {
         return Err("`data.train` names no file (or `[[sets]]` several sets)".to_owned());
     }
@@ -218,6 +212,22 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("`{name}` is {value}, expected 0 or more"));
         }
     }
+    for (name, value) in [("train.eval_steps", train.eval_steps), ("train.save_steps", train.save_steps)] {
+        if value > 1.0 && value.fract() != 0.0 {
+            return Err(format!(
+                "`{name}` is {value}, expected a whole number of steps, or a share of all steps below 1"
+            ));
+        }
+    }
+    let limits = [
+        ("data.max_train_samples", config.data.max_train_samples),
+        ("data.max_eval_samples", config.data.max_eval_samples),
+    ];
+    for (name, limit) in limits {
+        if limit == Some(0) {
+            return Err(format!("`{name}` is 0, expected at least 1; leave it out to read all"));
+        }
+    }
     for (name, value) in [("train.adam_beta1", train.adam_beta1), ("train.adam_beta2", train.adam_beta2)] {
         if !(0.0..1.0).contains(&value) {
             return Err(format!("`{name}` is {value}, expected 0 or more and below 1"));
@@ -226,6 +236,29 @@ fn check(config: &Config) -> Result<(), String> {
     config.mine.as_ref().map_or(Ok(()), MineConfig::check)?;
     config.loss.check()?;
     sets::check(config)
+}
+
+/// A base or a fresh encoder, and no key of the one beside the other.
+fn check_fresh(model: &ModelConfig) -> Result<(), String> {
+    match (&model.base, &model.fresh) {
+        (Some(_), Some(_)) => return Err("`model.base` and `[model.fresh]` exclude each other".to_owned()),
+        (None, None) => {
+            return Err("`model.base` is missing (or `[model.fresh]` for a random encoder)".to_owned());
+        }
+        (Some(_), None) => return Ok(()),
+        (None, Some(_)) => {}
+    }
+    let of_a_base = [
+        ("max_seq_length", model.max_seq_length.is_some(), "give `model.fresh.max_seq_length`"),
+        ("pooling", model.pooling.is_some(), "give `model.fresh.pooling`"),
+        ("revision", model.revision.is_some(), "leave it out"),
+    ];
+    match of_a_base.iter().find(|(_, given, _)| *given) {
+        Some((key, _, remedy)) => {
+            Err(format!("`model.{key}` means nothing beside `[model.fresh]`: it is about a base; {remedy}"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The config as TOML, as it is kept in the run folder.
@@ -292,6 +325,38 @@ mod tests {
     fn scale_and_temperature_exclude_each_other() {
         let message = message(MINIMAL, &["loss.scale=20", "loss.temperature=0.05"]);
         assert!(message.contains("`scale` and `temperature`"), "{message}");
+    }
+
+    #[test]
+    fn intervals_are_whole_steps_or_shares() {
+        for good in ["0", "0.25", "1", "20.0"] {
+            assert!(parse(Path::new("x.toml"), MINIMAL, &[format!("train.eval_steps={good}")]).is_ok());
+        }
+        let message = message(MINIMAL, &["train.save_steps=1.5"]);
+        assert!(message.contains("`train.save_steps` is 1.5, expected a whole number"), "{message}");
+    }
+
+    #[test]
+    fn reading_no_sample_is_refused() {
+        for key in ["data.max_train_samples", "data.max_eval_samples"] {
+            let message = message(MINIMAL, &[&format!("{key}=0")]);
+            assert!(message.contains(&format!("`{key}` is 0")), "{message}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_base_are_refused_beside_a_fresh_encoder() {
+        let fresh = "[model.fresh]\n[data]\ntrain = [\"t.jsonl\"]\n";
+        assert!(parse(Path::new("x.toml"), fresh, &["model.dropout=0.2".to_owned()]).is_ok());
+        for (set, remedy) in [
+            ("model.max_seq_length=64", "give `model.fresh.max_seq_length`"),
+            ("model.pooling=cls", "give `model.fresh.pooling`"),
+            ("model.revision=main", "leave it out"),
+        ] {
+            let message = message(fresh, &[set]);
+            assert!(message.contains("means nothing beside `[model.fresh]`"), "{message}");
+            assert!(message.contains(remedy), "{message}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct TrainSet {
 
 impl TrainSet {
     /// Puts the set's name in front of what is said of it.
-    fn named(&self, text: String) -> String {
+    pub(crate) fn named(&self, text: String) -> String {
         match self.config.name.as_str() {
             "" => text,
             name => format!("set `{name}`: {text}"),
@@ -194,7 +194,7 @@ fn read_sets(config: &Config) -> Result<Vec<TrainSet>, Error> {
 fn read_set(config: &Config, set: SetConfig, large: bool) -> Result<TrainSet, Error> {
     let loss = set.loss.build();
     let options = ReadOptions {
-        columns: set.columns.clone(),
+        columns: set.columns.clone().unwrap_or_default(),
         on_bad_row: config.data.on_bad_row,
         limit: set.max_train_samples,
         label_range: set.label_range.or_else(|| loss.label_range()),

@@ -58,9 +58,10 @@ pub fn rerun(repeat: &Repeat, argv: &[String]) -> Result<Job, Error> {
         edited.then(|| "its config.toml was edited".to_owned()).into_iter().collect(),
     )?;
     // Before the data are read, which may fail for what has changed in them.
-    refuse(allowed.data, "data", differences(&manifest.data, &files_now(&manifest.data)))?;
+    let then = compared(repeat, &manifest.data);
+    refuse(allowed.data, "data", differences(&then, &files_now(&then)))?;
     let mut prepared = prepare(&config, None)?;
-    refuse(allowed.data, "data", differences(&manifest.data, &prepared.files))?;
+    refuse(allowed.data, "data", differences(&then, &compared(repeat, &prepared.files)))?;
     refuse(allowed.base, "base", base_difference(&prepared, &manifest).into_iter().collect())?;
     prepared.warnings.extend(other_instructions(&manifest));
     prepared.warnings.extend(other_version(&manifest));
@@ -68,14 +69,25 @@ pub fn rerun(repeat: &Repeat, argv: &[String]) -> Result<Job, Error> {
     create_prepared(config, prepared, repeat.path.as_deref(), argv)
 }
 
+impl Repeat {
+    /// Whether `--set` changes a key that begins so.
+    fn sets(&self, start: &str) -> bool {
+        self.overrides.iter().any(|assignment| assignment.trim_start().starts_with(start))
+    }
+}
+
 /// What was asked for with `--set`, or follows from what was allowed, may differ too.
 fn allowed(repeat: &Repeat, config: &Config) -> AllowedToDiffer {
-    let sets =
-        |start: &str| repeat.overrides.iter().any(|assignment| assignment.trim_start().starts_with(start));
-    let data = repeat.allowed.data || sets("data") || sets("sets");
+    let data = repeat.allowed.data || repeat.sets("data") || repeat.sets("sets");
     // A fresh encoder's vocabulary comes from the data, and its weights from the seed.
-    let fresh = config.model.fresh.is_some() && (data || sets("seed"));
-    AllowedToDiffer { data, base: repeat.allowed.base || sets("model") || fresh, ..repeat.allowed }
+    let fresh = config.model.fresh.is_some() && (data || repeat.sets("seed"));
+    AllowedToDiffer { data, base: repeat.allowed.base || repeat.sets("model") || fresh, ..repeat.allowed }
+}
+
+/// The files that must be what they were: those of a guide or teacher unless `--set` changes the loss, which names it.
+fn compared(repeat: &Repeat, files: &[DataFile]) -> Vec<DataFile> {
+    let is_of_loss = |file: &DataFile| file.role == "guide" && repeat.sets("loss");
+    files.iter().filter(|file| !is_of_loss(file)).cloned().collect()
 }
 
 /// The files of a run as they are now; one that cannot be read is missing.
@@ -147,5 +159,13 @@ mod tests {
             ["`b` is missing", "`c` has 3 bytes with the hash 4, and had 3 with 3", "`d` was not read then"]
         );
         assert!(differences(&then, &then).is_empty());
+    }
+
+    #[test]
+    fn another_loss_may_have_another_guide() {
+        let repeat = |set: &str| Repeat { overrides: vec![set.to_owned()], ..Repeat::default() };
+        let files = [file("a", "1"), DataFile { role: "guide".into(), ..file("b", "2") }];
+        assert_eq!(compared(&repeat("loss.teacher=x"), &files), files[..1]);
+        assert_eq!(compared(&repeat("seed=7"), &files), files);
     }
 }

@@ -151,6 +151,8 @@ impl<'a> Loop<'a> {
     fn train(&mut self, control: &Control) -> Result<Outcome, Error> {
         if self.state.step == 0 {
             self.evaluate()?;
+        } else if self.state.unjudged {
+            self.judge()?;
         }
         // A run that was killed after its last evaluation was saved, or that is resumed after an early stop.
         if self.out_of_patience() {
@@ -158,7 +160,8 @@ impl<'a> Loop<'a> {
         }
         loop {
             if self.state.step < self.total() {
-                self.mine(control)?;
+                let mined = self.mine(control);
+                self.saved_first(mined)?;
             }
             if control.stopped_by().is_some() {
                 self.save_now("interrupted")?;
@@ -181,13 +184,13 @@ impl<'a> Loop<'a> {
         let end = order.minings().find(|step| *step > first).unwrap_or(self.total());
         std::thread::scope(|scope| {
             for step in order.prefetch(scope, prepared, negatives.as_deref(), first..end) {
-                self.step(&step?)?;
+                let batches = self.saved_first(step)?;
+                self.step(&batches)?;
                 if self.log_due() {
                     self.log()?;
                 }
                 if self.evaluation_due() {
-                    let best = self.evaluate()?;
-                    self.save("evaluation", best)?;
+                    self.judge()?;
                 } else if self.save_due() {
                     self.save("save_steps", false)?;
                 }
@@ -403,7 +406,7 @@ impl<'a> Loop<'a> {
             let known = scores.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             Error::Plan(format!("train.metric_for_best_model `{metric}` is not among the scores: {known}"))
         })?;
-        let best = self.record(score);
+        let best = self.state.record(score, self.job.config.train.early_stopping_threshold);
         self.clock.since += started.elapsed(); // rates are those of training
         self.emit(Event::Evaluated {
             step: self.state.step,
@@ -417,23 +420,6 @@ impl<'a> Loop<'a> {
             self.emit(event);
         }
         Ok(best)
-    }
-
-    /// Keeps the books on the deciding score; the score before the first step is the baseline, not a candidate.
-    fn record(&mut self, score: f64) -> bool {
-        if self.state.step == 0 {
-            self.state.baseline = Some(score);
-            return false;
-        }
-        let threshold = self.job.config.train.early_stopping_threshold;
-        let best = self.state.best.is_none_or(|(_, before)| score > before + threshold);
-        if best {
-            self.state.best = Some((self.state.step, score));
-            self.state.without_improvement = 0;
-        } else {
-            self.state.without_improvement += 1;
-        }
-        best
     }
 
     fn out_of_patience(&self) -> bool {
@@ -490,6 +476,30 @@ impl<'a> Loop<'a> {
         self.job.state.elapsed_seconds + self.clock.started.elapsed().as_secs_f64()
     }
 
+    /// Evaluates and saves. Where that fails the step is saved all the same, to be judged when the run goes on.
+    fn judge(&mut self) -> Result<(), Error> {
+        self.state.unjudged = true;
+        let best = self.evaluate();
+        let best = self.saved_first(best)?;
+        self.state.unjudged = false;
+        self.save("evaluation", best)
+    }
+
+    /// Saves before an error is told that came between two steps, while the state is whole.
+    fn saved_first<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|error| {
+            // What is not finite was saved before its step, or is gone.
+            if self.state.step == 0 || matches!(error, Error::NotFinite { .. }) {
+                return;
+            }
+            if let Err(unsaved) = self.save_now("failed") {
+                let message =
+                    format!("the state after step {} could not be saved: {unsaved}", self.state.step);
+                self.emit(Event::Warned { step: self.state.step, message });
+            }
+        })
+    }
+
     /// Saves unless this very step is saved already.
     fn save_now(&mut self, reason: &str) -> Result<(), Error> {
         if self.saved_at == Some(self.state.step) { Ok(()) } else { self.save(reason, false) }
@@ -532,10 +542,10 @@ impl<'a> Loop<'a> {
     }
 }
 
-/// Whether `step` is a multiple of `every` steps; below 1, `every` is a share of `total`, and 0 is never.
+/// Whether `step` is a multiple of `every` steps; below 1, `every` is a share of `total`, one step at least, and 0 is never.
 fn due(step: u64, every: f64, total: u64) -> bool {
-    let every = if every < 1.0 { (total as f64 * every).round() as u64 } else { every as u64 };
-    every > 0 && step.is_multiple_of(every)
+    let steps = if every < 1.0 { (total as f64 * every).round().max(1.0) } else { every };
+    every > 0.0 && step.is_multiple_of(steps as u64)
 }
 
 /// `[columns * batch, dim]` to one matrix a column.
@@ -552,5 +562,6 @@ mod tests {
         assert!(due(40, 20.0, 100) && !due(41, 20.0, 100));
         assert!(due(25, 0.25, 100) && !due(26, 0.25, 100));
         assert!(!due(100, 0.0, 100));
+        assert!(due(1, 0.001, 100) && due(2, 0.001, 100), "a small share is every step, not none");
     }
 }

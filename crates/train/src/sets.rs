@@ -24,9 +24,9 @@ pub struct SetConfig {
     /// Labels outside this range are bad rows; `data.label_range`, or what the loss can learn from, when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_range: Option<(f32, f32)>,
-    /// Which column is what; recognised by the usual names when not given.
-    #[serde(default)]
-    pub columns: ColumnMap,
+    /// Which column is what; `[data.columns]` when not given. What neither names is recognised by the usual names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<ColumnMap>,
     /// Texts put in front of its columns; `[prompts]` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<PromptConfig>,
@@ -58,7 +58,7 @@ impl Config {
                 train: self.data.train.clone(),
                 max_train_samples: self.data.max_train_samples,
                 label_range: self.data.label_range,
-                columns: self.data.columns.clone(),
+                columns: Some(self.data.columns.clone()),
                 prompts: Some(self.prompts.clone()),
                 loss: self.loss.clone(),
             }];
@@ -66,6 +66,7 @@ impl Config {
         let filled_in = |set: &SetConfig| SetConfig {
             max_train_samples: set.max_train_samples.or(self.data.max_train_samples),
             label_range: set.label_range.or(self.data.label_range),
+            columns: Some(set.columns.as_ref().unwrap_or(&self.data.columns).clone()),
             prompts: Some(self.prompts_of(set).clone()),
             ..set.clone()
         };
@@ -126,6 +127,11 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
         if set.train.is_empty() {
             return Err(named("`train` names no file".to_owned()));
         }
+        if set.max_train_samples == Some(0) {
+            return Err(named(
+                "`max_train_samples` is 0, expected at least 1; leave it out to read all".to_owned(),
+            ));
+        }
         set.loss.check().map_err(named)?;
     }
     Ok(())
@@ -168,8 +174,11 @@ mod tests {
 
     #[test]
     fn what_a_set_does_not_say_the_config_says() {
-        let config = parsed(TWO, &["data.max_train_samples=5"]).unwrap();
+        let set = ["data.max_train_samples=5", "data.columns.anchor=ask", "sets.b.columns={}"];
+        let config = parsed(TWO, &set).unwrap();
         let sets = config.sets();
+        let asked = sets.iter().map(|set| set.columns.as_ref().unwrap().anchor.as_deref());
+        assert_eq!(asked.collect::<Vec<_>>(), [Some("ask"), None]);
         assert_eq!(sets.iter().map(|set| set.max_train_samples).collect::<Vec<_>>(), [Some(5), Some(7)]);
         let anchors = sets.iter().map(|set| set.prompts.as_ref().unwrap().anchor.as_deref());
         assert_eq!(anchors.collect::<Vec<_>>(), [Some("q: "), None]);
@@ -193,6 +202,7 @@ mod tests {
             ("name = \"b\"", "nam = \"b\"", "line 9: unknown field `nam`"),
             ("name = \"b\"\n", "", "missing field `name`"),
             ("train = [\"b.jsonl\"]", "train = []", "set `b`: `train` names no file"),
+            ("max_train_samples = 7", "max_train_samples = 0", "set `b`: `max_train_samples` is 0"),
             (
                 "\"cosent\"",
                 "\"cosent\"\nsymmetric = true",

@@ -99,6 +99,7 @@ pub fn resume(run: &Path, overrides: &[String], allowed: Allowed, argv: &[String
     folder.prune(&index)?;
     state.config_hash = hash(&config)?;
     state.data_hashes = hashes(&prepared);
+    state.examples_hash = examples_hash(&config)?;
     let now = RunManifest {
         config_hash: state.config_hash.clone(),
         data: prepared.files.clone(),
@@ -126,7 +127,9 @@ fn negatives(
     let negatives = checkpoint::read_negatives(checkpoint)?;
     let expected = prepared.sets[0].dataset.len() * mine.num_negatives;
     let fits = |n: &Negatives| n.count == mine.num_negatives && n.examples.len() == expected;
-    Ok(negatives.filter(|negatives| state.data_hashes == hashes(prepared) && fits(negatives)))
+    let same_examples =
+        state.data_hashes == hashes(prepared) && state.examples_hash == examples_hash(config)?;
+    Ok(negatives.filter(|negatives| same_examples && fits(negatives)))
 }
 
 /// The run and the checkpoint asked for, if one was.
@@ -216,7 +219,12 @@ fn check_data(now: &[DataFile], manifest: &RunManifest, allowed: Allowed) -> Res
 }
 
 fn fresh_state(config: &Config, prepared: &Prepared) -> Result<State, Error> {
-    Ok(State { config_hash: hash(config)?, data_hashes: hashes(prepared), ..State::default() })
+    Ok(State {
+        config_hash: hash(config)?,
+        data_hashes: hashes(prepared),
+        examples_hash: examples_hash(config)?,
+        ..State::default()
+    })
 }
 
 fn hashes(prepared: &Prepared) -> Vec<String> {
@@ -225,6 +233,12 @@ fn hashes(prepared: &Prepared) -> Vec<String> {
 
 fn hash(config: &Config) -> Result<String, Error> {
     Ok(blake3::hash(to_toml(config)?.as_bytes()).to_hex().to_string())
+}
+
+/// Another seed holds other examples out, and so may any key of `[data]`.
+fn examples_hash(config: &Config) -> Result<String, Error> {
+    let data = toml::to_string(&config.data).map_err(|e| Error::Plan(e.to_string()))?;
+    Ok(blake3::hash(format!("seed = {}\n{data}", config.seed).as_bytes()).to_hex().to_string())
 }
 
 fn write_config(folder: &RunFolder, config: &Config) -> Result<(), Error> {

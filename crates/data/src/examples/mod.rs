@@ -166,17 +166,13 @@ impl Examples {
         texts.iter().map(|text| self.texts.number(text).is_some_and(|number| used[number as usize])).collect()
     }
 
-    /// Takes a seeded share out, at most `max` of them, so that no anchor or positive stands on both sides.
-    pub fn hold_out(&mut self, seed: u64, share: f64, max: usize) -> Result<Dataset, Error> {
+    /// A seeded share to be taken out, at most `max` of them, so that no anchor or positive stands on both
+    /// sides: their places, and the examples themselves.
+    pub fn to_hold_out(&self, seed: u64, share: f64, max: usize) -> Result<(Vec<usize>, Dataset), Error> {
         let held = split::hold_out(&self.texts, seed, share, max);
         let examples =
             held.iter().map(|index| Ok(self.get(*index)?.into_owned())).collect::<Result<_, Error>>()?;
-        let mut keep = vec![true; self.len()];
-        for index in held {
-            keep[index] = false;
-        }
-        self.retain(&keep);
-        Ok(Dataset {
+        let dataset = Dataset {
             kind: self.kind,
             column_names: self.column_names.clone(),
             classes: self.classes.clone(),
@@ -184,7 +180,17 @@ impl Examples {
             files: self.files.clone(),
             skipped: self.skipped.clone(),
             excluded: self.excluded,
-        })
+        };
+        Ok((held, dataset))
+    }
+
+    /// Takes the examples at these places out.
+    pub fn take_out(&mut self, places: &[usize]) {
+        let mut keep = vec![true; self.len()];
+        for place in places {
+            keep[*place] = false;
+        }
+        self.retain(&keep);
     }
 
     /// Keeps the examples that `keep` marks.

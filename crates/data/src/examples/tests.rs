@@ -42,6 +42,12 @@ fn all(examples: &Examples) -> Vec<Example> {
     (0..examples.len()).map(|index| examples.get(index).unwrap().into_owned()).collect()
 }
 
+fn hold_out(examples: &mut Examples, seed: u64, share: f64, max: usize) -> Dataset {
+    let (places, held) = examples.to_hold_out(seed, share, max).unwrap();
+    examples.take_out(&places);
+    held
+}
+
 #[test]
 fn whatever_is_done_to_them_is_the_same() {
     let (_folder, paths) = files();
@@ -52,7 +58,7 @@ fn whatever_is_done_to_them_is_the_same() {
         assert!(files.are_in_files() && !memory.are_in_files());
         assert_eq!((files.kind, &files.files, &files.skipped), (memory.kind, &memory.files, &memory.skipped));
         assert_eq!((all(&files), files.texts()), (all(&memory), memory.texts()));
-        let held = [&mut memory, &mut files].map(|examples| examples.hold_out(7, 0.2, 9).unwrap());
+        let held = [&mut memory, &mut files].map(|examples| hold_out(examples, 7, 0.2, 9));
         assert_eq!(held[0], held[1]);
         assert!(!held[0].is_empty());
         let wrong =
@@ -82,7 +88,7 @@ fn labels_stay_with_their_examples() {
     std::fs::write(&path, format!("text1\ttext2\tscore\n{}", rows.concat())).unwrap();
     let [mut memory, mut files] = both(&[path], None);
     for examples in [&mut memory, &mut files] {
-        examples.hold_out(3, 0.3, 100).unwrap();
+        hold_out(examples, 3, 0.3, 100);
     }
     assert_eq!(all(&files), all(&memory));
     assert_eq!(files.label(5), memory.label(5));
@@ -97,7 +103,7 @@ fn classes_stay_with_their_examples() {
     std::fs::write(&path, format!("text\tlabel\n{}", rows.concat())).unwrap();
     let [mut memory, mut files] = both(&[path], None);
     for examples in [&mut memory, &mut files] {
-        examples.hold_out(3, 0.3, 100).unwrap();
+        hold_out(examples, 3, 0.3, 100);
     }
     assert_eq!((all(&files), &files.classes), (all(&memory), &memory.classes));
     let batches = |examples: &Examples| epoch_batches(examples, BatchSampler::GroupByLabel, 8, 42, 1, false);

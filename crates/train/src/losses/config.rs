@@ -148,7 +148,7 @@ pub struct LossConfig {
     /// Mega-batch margin: what that of the hardest negative should at most be, 0.3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub negative_margin: Option<f64>,
-    /// Any loss: also on so many leading values of the vectors, each scaled to length 1.
+    /// Any loss but softmax, mse and embed_distill: also on so many leading values of the vectors, each scaled to length 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matryoshka_dims: Option<Vec<usize>>,
     /// What the loss at each of them weighs; 1 when not given.
@@ -157,7 +157,8 @@ pub struct LossConfig {
     /// Any loss: how many of the lengths are drawn at each step; all when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_dims_per_step: Option<usize>,
-    /// Any loss: also at earlier layers, so that the last ones can be left out. With `matryoshka_dims` it is the 2D form.
+    /// Any loss but contrastive tension: also at earlier layers, so that the last ones can be left out. With
+    /// `matryoshka_dims` it is the 2D form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive_layers: Option<LayerSettings>,
     /// Softmax: what the classifier sees: `vectors` (u, v), `difference` (|u - v|), `product` (u * v); the first two.
@@ -296,6 +297,15 @@ impl LossName {
         matches!(self, Self::MarginMse | Self::DistillKlDiv)
     }
 
+    /// What ties it to all values of the vectors, if something does.
+    fn needs_whole_vectors(self) -> Option<&'static str> {
+        match self {
+            Self::Softmax => Some("its classifier sees whole vectors"),
+            Self::Mse | Self::EmbedDistill => Some("the teacher's vectors are whole"),
+            _ => None,
+        }
+    }
+
     /// Whether it trains two encoders.
     fn has_twin(self) -> bool {
         matches!(self, Self::ContrastiveTension | Self::ContrastiveTensionInBatch)
@@ -372,6 +382,10 @@ impl LossConfig {
     }
 
     fn check_also(&self) -> Result<(), String> {
+        let names = self.also.iter().map(|term| term.loss.name).chain([self.name]);
+        if names.filter(|name| *name == LossName::Softmax).count() > 1 {
+            return Err("[loss] one softmax serves a batch; leave the others out".to_owned());
+        }
         for term in &self.also {
             if !(term.weight.is_finite() && term.weight >= 0.0) {
                 return Err(format!("[loss] a `weight` in `also` is {}, expected 0 or more", term.weight));
@@ -389,9 +403,6 @@ impl LossConfig {
                 return Err(
                     "[loss] contrastive tension stands alone, without `also`: it has two encoders".to_owned()
                 );
-            }
-            if self.name == LossName::Softmax && of_all.name == LossName::Softmax {
-                return Err("[loss] one softmax serves a batch; leave the other out".to_owned());
             }
             term.loss.check()?;
             if term.loss.other_model().is_some_and(|model| self.guide_model() != Some(model)) {
@@ -501,6 +512,12 @@ impl LossConfig {
             }
             (Some(dims), weights) => (dims, weights.as_deref().unwrap_or_default()),
         };
+        if let Some(whole) = self.name.needs_whole_vectors() {
+            return Err(format!(
+                "[loss] `matryoshka_dims` and {} exclude each other: {whole}; leave one out",
+                self.name.name()
+            ));
+        }
         if dims.is_empty() || dims.contains(&0) {
             return Err(
                 "[loss] `matryoshka_dims` must be one or more numbers of values, as in [384, 128, 64]"
@@ -750,6 +767,20 @@ mod tests {
             ("matryoshka_weights = [1.0]", "give those too"),
             ("matryoshka_dims = [8, 0]", "one or more numbers"),
             ("matryoshka_dims = [8, 4]\nmatryoshka_weights = [1.0]", "give one for each"),
+            ("name = \"softmax\"\nmatryoshka_dims = [8]", "`matryoshka_dims` and softmax exclude each other"),
+            ("name = \"mse\"\nteacher = \"m\"\nmatryoshka_dims = [8]", "the teacher's vectors are whole"),
+            (
+                "also = [{ weight = 1.0, loss = { name = \"embed_distill\", teacher = \"m\", matryoshka_dims = [8] } }]",
+                "`matryoshka_dims` and embed_distill exclude",
+            ),
+            (
+                "also = [{ weight = 1.0, loss = { name = \"softmax\", matryoshka_dims = [8] } }]",
+                "its classifier sees whole vectors",
+            ),
+            (
+                "also = [{ weight = 1.0, loss = { name = \"softmax\" } }, { weight = 2.0, loss = { name = \"softmax\" } }]",
+                "one softmax serves a batch",
+            ),
             ("name = \"triplet\"\nmargin = -1.0", "expected 0 or more"),
             ("name = \"gist\"", "needs `guide`"),
             ("name = \"embed_distill\"", "needs `teacher`"),

@@ -41,7 +41,8 @@ impl Objective for Matryoshka {
         self.loss.label_range()
     }
 
-    fn fits(&self, dim: usize, _: Option<usize>) -> Result<(), String> {
+    fn fits(&self, dim: usize, guide_dim: Option<usize>) -> Result<(), String> {
+        self.loss.fits(dim, guide_dim)?;
         match self.cuts.iter().find(|(cut, _)| *cut > dim) {
             Some((cut, _)) => Err(format!(
                 "loss.matryoshka_dims has {cut}, but the model's vectors have {dim} values; lower it"
