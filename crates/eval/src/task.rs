@@ -423,7 +423,8 @@ mod tests {
         assert!(scored(&[0.5]).is_some_and(|why| why.contains("two scored pairs")));
         assert!(scored(&[0.5, 0.5]).is_some_and(|why| why.contains("the same score")));
         assert_eq!(scored(&[0.5, 0.6]), None);
-        let of = |classes| Task::Labelled { texts: vec!["a".to_owned(); 2], classes }.says_nothing();
+        let of =
+            |classes| Task::Labelled { texts: vec!["a".to_owned(); 2], classes, fit: None }.says_nothing();
         assert!(of(vec![1, 1]).is_some_and(|why| why.contains("one class")));
         assert_eq!(of(vec![0, 1]), None);
     }
