@@ -62,8 +62,11 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let split = args.split.clone().map_or(Split::Train, Split::Named);
     let mut dataset = temper_data::read(&args.files, &of(split))?;
-    let mut evaluation =
-        if args.eval.is_empty() { None } else { Some(temper_data::read(&args.eval, &of(Split::Evaluation))?) };
+    let mut evaluation = if args.eval.is_empty() {
+        None
+    } else {
+        Some(temper_data::read(&args.eval, &of(Split::Evaluation))?)
+    };
     let mut excluded = temper_train::excluded_pairs(&args.exclude)?;
     excluded.leave_out(&mut dataset);
     if let Some(evaluation) = &mut evaluation {

@@ -22,10 +22,9 @@ pub enum Split {
 
 /// The files to read, in order: a file is itself, a folder the files of one of its splits.
 pub fn files_of(paths: &[PathBuf], split: &Split) -> Result<Vec<PathBuf>, Error> {
-    let files = paths.iter().map(|path| match path.is_dir() {
-        true => files_of_split(path, split),
-        false => Ok(vec![path.clone()]),
-    });
+    let files = paths
+        .iter()
+        .map(|path| if path.is_dir() { files_of_split(path, split) } else { Ok(vec![path.clone()]) });
     Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -77,7 +76,8 @@ const NO_DATA: [&str; 4] = ["dataset_info.json", "dataset_infos.json", "dataset_
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |source| Error::Io { path: folder.to_owned(), source };
     let entries = fs::read_dir(folder).map_err(failed)?;
-    let mut entries = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let mut entries =
+        entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort();
     for path in entries {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -101,7 +101,10 @@ fn split_of(file: &Path) -> Option<String> {
     }
     let folders = file.parent()?.iter().rev().map(|folder| folder.to_string_lossy());
     let names = std::iter::once(stem).chain(folders);
-    names.into_iter().find_map(|name| name.split(|c: char| !c.is_alphabetic()).find_map(usual)).map(str::to_owned)
+    names
+        .into_iter()
+        .find_map(|name| name.split(|c: char| !c.is_alphabetic()).find_map(usual))
+        .map(str::to_owned)
 }
 
 /// `NAME` of `NAME-00000-of-00003`, or of `NAME-00000-of-00003-` and a hash.
@@ -166,11 +169,17 @@ mod tests {
         assert_eq!(found(&hub, &Split::Named("valid".into())), found(&hub, &Split::Evaluation));
         assert_eq!(found(&hub, &Split::Named("test_extra".into())).unwrap().len(), 1);
         let missing = found(&hub, &Split::Named("test".into())).unwrap_err();
-        assert!(missing.contains("`F` has no split `test`; it has `test_extra`, `train`, `validation`"), "{missing}");
+        assert!(
+            missing.contains("`F` has no split `test`; it has `test_extra`, `train`, `validation`"),
+            "{missing}"
+        );
         let folders = ["train/a.jsonl", "train/b.jsonl", "test/a.jsonl", "notes.csv"];
         assert_eq!(found(&folders, &Split::Train).unwrap(), ["train/a.jsonl", "train/b.jsonl"]);
         assert_eq!(found(&folders, &Split::Evaluation).unwrap(), ["test/a.jsonl"]);
-        assert_eq!(found(&["my-training_pairs.csv", "dev.csv"], &Split::Train).unwrap(), ["my-training_pairs.csv"]);
+        assert_eq!(
+            found(&["my-training_pairs.csv", "dev.csv"], &Split::Train).unwrap(),
+            ["my-training_pairs.csv"]
+        );
         assert_eq!(found(&["b.jsonl", "a.tsv"], &Split::Train).unwrap(), ["a.tsv", "b.jsonl"]);
     }
 
@@ -178,8 +187,12 @@ mod tests {
     fn what_is_unclear_is_refused() {
         let several = ["pair/train-00000-of-00001.parquet", "triplet/train-00000-of-00001.parquet"];
         let message = found(&several, &Split::Train).unwrap_err();
-        assert!(message.contains("several data sets: `pair`, `triplet`; name the folder of one"), "{message}");
-        let message = found(&["train/data-00000-of-00001.arrow", "dataset_dict.json"], &Split::Train).unwrap_err();
+        assert!(
+            message.contains("several data sets: `pair`, `triplet`; name the folder of one"),
+            "{message}"
+        );
+        let message =
+            found(&["train/data-00000-of-00001.arrow", "dataset_dict.json"], &Split::Train).unwrap_err();
         assert!(message.contains("`to_parquet"), "{message}");
         let message = found(&["README.md"], &Split::Evaluation).unwrap_err();
         assert!(message.contains("no data files"), "{message}");
