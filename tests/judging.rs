@@ -202,7 +202,10 @@ fn a_part_that_cannot_be_judged_by_is_trained_on() {
     let set = ["--set", "data.train=[\"scored.jsonl\"]", "--set", "loss={name='cosent'}", "--set"];
     let train = [&["train", "x.toml", "--run", "r"], &set[..]].concat();
     let refused = place.refused(&[&train[..], &["data.eval=[\"one.jsonl\"]"]].concat());
-    assert!(refused.contains("`one.jsonl` says nothing about a model, since a correlation needs two"), "{refused}");
+    assert!(
+        refused.contains("`one.jsonl` says nothing about a model, since a correlation needs two"),
+        "{refused}"
+    );
     assert!(!place.path("r").exists());
     let output = place.run(&[&train[..], &["data.eval=[]"]].concat());
     text_of(&output);

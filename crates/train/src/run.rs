@@ -493,7 +493,8 @@ impl<'a> Loop<'a> {
                 return;
             }
             if let Err(unsaved) = self.save_now("failed") {
-                let message = format!("the state after step {} could not be saved: {unsaved}", self.state.step);
+                let message =
+                    format!("the state after step {} could not be saved: {unsaved}", self.state.step);
                 self.emit(Event::Warned { step: self.state.step, message });
             }
         })

@@ -128,7 +128,9 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
             return Err(named("`train` names no file".to_owned()));
         }
         if set.max_train_samples == Some(0) {
-            return Err(named("`max_train_samples` is 0, expected at least 1; leave it out to read all".to_owned()));
+            return Err(named(
+                "`max_train_samples` is 0, expected at least 1; leave it out to read all".to_owned(),
+            ));
         }
         set.loss.check().map_err(named)?;
     }
