@@ -115,6 +115,7 @@ impl Task {
     }
 
     /// Labelled texts that classifiers fitted on the first `fitted` of them are to tell apart.
+    #[must_use]
     pub fn fitted_on(self, fitted: usize) -> Self {
         match self {
             Self::Labelled { mut texts, mut classes, .. } => {
