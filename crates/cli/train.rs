@@ -150,8 +150,11 @@ fn listen() -> anyhow::Result<Arc<Control>> {
     let mut signals = Signals::new(ending_signals())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if !asked.stop(signal) && signal != SIGHUP {
+            let first = asked.stop(signal);
+            if signal == SIGHUP || !first {
                 temper_tui::restore();
+            }
+            if signal != SIGHUP && !first {
                 signal_hook::low_level::exit(128 + signal);
             }
         }

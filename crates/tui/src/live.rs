@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use temper_runs::{Event, RunFolder, Stamped, read_events};
 
 use crate::board::Board;
 use crate::dashboard::{Dashboard, Left, Request};
 use crate::error::Error;
+use crate::screen::Screen;
 use crate::source::Source;
 
 /// A dashboard on the screen.
@@ -38,9 +40,19 @@ impl Live {
         self.events.send(Stamped::now(event.clone())).is_ok()
     }
 
-    /// Gives the terminal back.
+    /// Gives the terminal back. Where it is gone, the dashboard may wait for a key for ever, and is not waited for.
     pub fn close(self) -> Result<(), Error> {
+        const LOOK: Duration = Duration::from_millis(10);
+        const LOOKS: usize = 20;
         self.closed.store(true, Ordering::SeqCst);
+        let mut without_terminal = 0;
+        while !self.thread.is_finished() {
+            without_terminal += usize::from(!Screen::is_owned());
+            if without_terminal > LOOKS {
+                return Ok(());
+            }
+            thread::sleep(LOOK);
+        }
         // A panic there was told by its hook.
         self.thread.join().map_or(Ok(()), |left| left.map(|_| ()))
     }
