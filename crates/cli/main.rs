@@ -77,7 +77,8 @@ const AFTER_HELP: &str = "\
 MODEL is everywhere a model folder, a run (`runs/x` is its best checkpoint, `runs/x@last`, `runs/x@400`) or a hub id
 (`org/name`, `org/name@revision`).
 Data goes to stdout, everything else to stderr; `-` is stdin.
-Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted (143 on SIGTERM).";
+Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 interrupted (143 on SIGTERM, 129 when the
+terminal was closed).";
 
 /// Every command: its name, and the module with its `Args` and its `run`.
 macro_rules! commands {

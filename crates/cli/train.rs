@@ -31,7 +31,8 @@ Examples:
   temper train --resume runs/pairs-20261122-101500 --set train.num_train_epochs=3   (extends a finished run)
   temper train configs/pairs.toml --ui plain     (lines in place of the dashboard)
 
-Ctrl-C finishes the step, saves, and prints the command that goes on; a second Ctrl-C leaves at once.")]
+Ctrl-C finishes the step, saves, and prints the command that goes on; a second Ctrl-C leaves at once. A terminal that is closed
+ends a run in the same way, unless it was started with `nohup`.")]
 pub struct Args {
     /// The run's TOML file (`temper init` writes one)
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
