@@ -1,7 +1,9 @@
 //! `temper mine` against the reference, what it writes against what trains, and what it refuses.
 
 use serde_json::{Value, json};
+use temper_data::bm25::Bm25;
 
+use crate::golden;
 use crate::place::{Place, model};
 
 /// One JSON value a line.
@@ -50,7 +52,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 #[test]
 fn the_same_negatives_as_the_reference() {
-    let golden = crate::golden::folder().join("mining/cases.json");
+    let golden = golden::folder().join("mining/cases.json");
     let golden: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
     let texts: Vec<&str> =
         golden["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
@@ -147,4 +149,21 @@ fn what_cannot_be_mined_is_refused() {
     }
     assert_eq!(std::fs::read_to_string(place.path("pairs.jsonl")).unwrap(), PAIRS);
     assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 2, "nothing is left behind");
+}
+
+#[test]
+fn bm25_scores_are_those_of_the_reference() {
+    let text = std::fs::read_to_string(golden::folder().join("bm25.json")).unwrap();
+    let cases: Value = serde_json::from_str(&text).unwrap();
+    let texts: Vec<String> = serde_json::from_value(cases["texts"].clone()).unwrap();
+    let index = Bm25::new(&texts);
+    for case in cases["queries"].as_array().unwrap() {
+        let query = case["query"].as_str().unwrap();
+        let expected: Vec<f32> = serde_json::from_value(case["scores"].clone()).unwrap();
+        let found = index.scores(query);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 5e-6, "{query}: {found}, expected {expected}");
+        }
+    }
 }
