@@ -1,11 +1,13 @@
 //! `temper data convert`: any files as one, with the column names that everybody knows.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use temper_runs::AtomicFile;
 
 use crate::failure::BadInput;
 use crate::input::InputArgs;
+use crate::interrupt::Interrupt;
 use crate::terminal::Terminal;
 
 /// Write data files as one JSONL, CSV or TSV file with the usual column names
@@ -30,6 +32,23 @@ pub struct Args {
     force: bool,
 }
 
+/// A file into which no more is written once Ctrl-C was pressed.
+struct Stopped<'a> {
+    file: &'a mut AtomicFile,
+    interrupt: &'a Interrupt,
+}
+
+impl Write for Stopped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupt.check().map_err(io::Error::other)?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     if args.output.exists() && !args.force {
@@ -38,8 +57,12 @@ pub fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
             .hint("name another file with -o, or replace it with --force")
             .into());
     }
+    let interrupt = Interrupt::listen()?;
     let mut file = AtomicFile::create(&args.output)?;
-    let done = temper_data::rewrite(&args.input.files, &args.input.options(), &args.output, &mut file)?;
+    let out = Stopped { file: &mut file, interrupt: &interrupt };
+    let done = temper_data::rewrite(&args.input.files, &args.input.options(), &args.output, out);
+    interrupt.check()?;
+    let done = done?;
     file.finish()?;
     InputArgs::warn_of(&done.skipped, terminal);
     terminal.note(format!("{} {} in `{}`", done.examples, done.kind.name(), args.output.display()));
