@@ -63,6 +63,9 @@ fn classifiers_are_fitted_on_other_texts() {
         assert!((score - expected).abs() < 1e-9, "{name} is {score}, expected {expected}");
     }
     place.write("pairs.jsonl", "{\"anchor\": \"a\", \"positive\": \"b\"}\n");
+    std::fs::create_dir_all(place.path("beir/qrels")).unwrap();
+    let refused = place.refused(&["eval", &base, "beir", "--fit", "train.jsonl"]);
+    assert!(refused.contains("beir` holds queries and documents"), "{refused}");
     let refused = place.refused(&["eval", &base, "pairs.jsonl", "--fit", "pairs.jsonl"]);
     assert!(refused.contains("classifiers are fitted on labelled texts alone"), "{refused}");
 }

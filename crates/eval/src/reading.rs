@@ -34,6 +34,9 @@ impl Reading<'_> {
     pub fn read(&self, path: &Path, excluded: &mut ExcludedPairs) -> Result<ReadTask> {
         let without_columns = |task, skipped| ReadTask { task, mappings: Vec::new(), skipped };
         if path.is_dir() && is_beir(path) {
+            if !self.fit.is_empty() {
+                return Err(Error::NotFitted { path: path.to_owned(), kind: "queries and documents" });
+            }
             let mut retrieval = temper_data::read_beir(path, self.split)?;
             excluded.leave_out_answers(&mut retrieval);
             return Ok(without_columns(Task::Retrieval(retrieval), Vec::new()));
